@@ -1,0 +1,50 @@
+# Two commands do everything on a machine with Python 3.11 and make: `make demo` and `make test`.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+RECORDING := tests/data/noisy.wav
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+
+.PHONY: demo test check bench train clean
+
+demo: $(VENV)/demo.stamp
+	$(ONE_THREAD) $(BIN)/python -m firmware_sim $(RECORDING) -o build/demo/enhanced.wav
+	$(ONE_THREAD) $(BIN)/python -m export --to c --out build
+	$(ONE_THREAD) $(BIN)/python -m golden_vectors verify
+	$(ONE_THREAD) $(BIN)/python -m golden_vectors report $(RECORDING) --enhanced build/demo/enhanced.wav --page build/demo/index.html
+
+test: check
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: $(VENV)/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/test.stamp
+	$(ONE_THREAD) $(BIN)/python benchmarks/bench.py
+
+train: $(VENV)/test.stamp
+	$(BIN)/python -m training corpus --out build/corpus
+	$(BIN)/python -m training fit --corpus build/corpus --minutes 60
+	$(BIN)/python -m export build/student.npz --to graph --bless
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Stapes needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+# Where there is no C compiler, the pinned ziglang package brings one.
+$(VENV)/demo.stamp: requirements/demo.txt | $(VENV)/bin/python
+	$(PIP) -r requirements/demo.txt
+	command -v cc >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null || $(PIP) ziglang==0.17.1
+	touch $@
+
+$(VENV)/test.stamp: requirements/test.txt requirements/demo.txt pyproject.toml | $(VENV)/bin/python
+	$(PIP) -r requirements/test.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
+	touch $@ $(VENV)/demo.stamp
+
+clean:
+	rm -rf build $(VENV)

@@ -1,0 +1,84 @@
+/* The CMSIS-Core intrinsics that Stapes uses, in plain C with the exact semantics of the Cortex-M7 instructions.
+ *
+ * On a device put Arm's own CMSIS headers first on the include path: this file has the name of theirs, so
+ * they take its place and nothing else changes. The semantics were written from the Armv7-M architecture manual.
+ */
+#ifndef STAPES_CMSIS_STUBS_H
+#define STAPES_CMSIS_STUBS_H
+
+#include <stdint.h>
+
+/* Halves of a word as signed 16-bit lanes. */
+static inline int32_t stapes_lane_low(uint32_t x) { return (int16_t)(uint16_t)x; }
+static inline int32_t stapes_lane_high(uint32_t x) { return (int16_t)(uint16_t)(x >> 16); }
+
+/* Count of leading zeros; 32 for 0. */
+static inline uint8_t __CLZ(uint32_t x)
+{
+#if defined(__GNUC__)
+    return (uint8_t)(x == 0U ? 32 : __builtin_clz(x));
+#else
+    uint8_t zeros = 32;
+    while (x != 0U) {
+        x >>= 1;
+        zeros--;
+    }
+    return zeros;
+#endif
+}
+
+/* x limited to a signed integer of `bits` bits, bits in [1, 32]. */
+static inline int32_t __SSAT(int32_t x, uint32_t bits)
+{
+    const int32_t high = (int32_t)((1U << (bits - 1U)) - 1U);
+    const int32_t low = -high - 1;
+    return x > high ? high : x < low ? low : x;
+}
+
+/* x limited to [0, 2^bits), bits in [0, 31]. */
+static inline uint32_t __USAT(int32_t x, uint32_t bits)
+{
+    const int32_t high = (int32_t)((1U << bits) - 1U);
+    return (uint32_t)(x > high ? high : x < 0 ? 0 : x);
+}
+
+/* Bytes 0 and 2 of x, sign-extended into the two 16-bit lanes. */
+static inline uint32_t __SXTB16(uint32_t x)
+{
+    const uint32_t low = (uint16_t)(int8_t)(uint8_t)x;
+    const uint32_t high = (uint16_t)(int8_t)(uint8_t)(x >> 16);
+    return low | (high << 16);
+}
+
+/* Bytes 0 and 2 of x, zero-extended into the two 16-bit lanes. */
+static inline uint32_t __UXTB16(uint32_t x) { return x & 0x00FF00FFU; }
+
+/* x rotated right by n bits, n in [0, 31]. */
+static inline uint32_t __ROR(uint32_t x, uint32_t n) { return n == 0U ? x : (x >> n) | (x << (32U - n)); }
+
+/* Low lane of x, and the low lane of (y << n) in the high lane's place; n in [0, 31]. */
+static inline uint32_t __PKHBT(uint32_t x, uint32_t y, uint32_t n) { return (x & 0xFFFFU) | ((y << n) & 0xFFFF0000U); }
+
+/* High lane of x, and the low lane of the arithmetic shift y >> n; n in [1, 31]. */
+static inline uint32_t __PKHTB(uint32_t x, uint32_t y, uint32_t n)
+{
+    return (x & 0xFFFF0000U) | ((uint32_t)((int32_t)y >> n) & 0xFFFFU);
+}
+
+/* sum + low * low + high * high, modulo 2^32. */
+static inline uint32_t __SMLAD(uint32_t x, uint32_t y, uint32_t sum)
+{
+    const uint32_t low = (uint32_t)(stapes_lane_low(x) * stapes_lane_low(y));
+    const uint32_t high = (uint32_t)(stapes_lane_high(x) * stapes_lane_high(y));
+    return sum + low + high;
+}
+
+/* sum + low * low + high * high, modulo 2^64. */
+static inline uint64_t __SMLALD(uint32_t x, uint32_t y, uint64_t sum)
+{
+    const int64_t low = stapes_lane_low(x) * stapes_lane_low(y);
+    const int64_t high = stapes_lane_high(x) * stapes_lane_high(y);
+    return sum + (uint64_t)low + (uint64_t)high;
+}
+
+#endif

@@ -1,0 +1,107 @@
+"""FULLY_CONNECTED: y = clamp(requantize(sum((x - zx) * w) + b) + zy), int8 weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from firmware_sim import fixed
+from firmware_sim.fixed import Ints
+from firmware_sim.meter import Counter, operations
+from firmware_sim.ops.base import Op, Rescale, Writer, log2_exact
+
+
+class FullyConnected(Op):
+    """Matrix-vector product with the requantisation of its scheme.
+
+    inputs   x (n), weights int8 (m, n), bias (m): x int8 takes an int32 bias, x int16 an int64 bias
+    output   y (m), dtype of x
+    relu     attribute: the lower limit becomes the zero point; reaching it is not a saturation
+
+    int8     int32 accumulator, two roundings (`Rescale`), weights per tensor or per channel
+    int16    int64 accumulator, every scale 2^-k, inputs even, biases odd: the accumulator is odd, no tie
+             exists, and one shift is what every runtime computes
+    source   tensorflow/lite/micro/kernels/fully_connected.cc
+    """
+
+    kind = "FULLY_CONNECTED"
+    arity = (3, 1)
+    switches = frozenset({"relu"})
+
+    def prepare(self) -> None:
+        x, weights, bias = self.inputs
+        (y,) = self.outputs
+        rows, columns = weights.shape if len(weights.shape) == 2 else (0, 0)
+        self.require(weights.dtype == "int8" and weights.data is not None, "weights are not constant int8")
+        self.require(bias.data is not None and x.data is None, "bias is not constant, or x is")
+        self.require(x.shape == (columns,) and bias.shape == (rows,) == y.shape, "the shapes do not fit")
+        self.require(x.dtype == y.dtype and x.dtype in ("int8", "int16"), "x and y are not both int8 or int16")
+        self.require(bias.dtype == {"int8": "int32", "int16": "int64"}[x.dtype], "the bias has the wrong width")
+        self.require(len(weights.scales) in (1, rows), "one weight scale per row, or one for all")
+        self.relu = bool(self.attributes.get("relu", False))
+        self.low, self.high = y.limits
+        if self.relu:
+            self.low = y.zero_point
+        scales = [x.scales[0] * scale / y.scales[0] for scale in weights.scales]
+        self.shifts = self._shifts(scales) if x.dtype == "int16" else None
+        self.rescale = Rescale(scales) if x.dtype == "int8" else None
+        self.folded_bias = bias.values - x.zero_point * weights.values.sum(axis=1)
+        self._check_range()
+        # Sums stay below 2^53 (checked above), so float64 BLAS gives the exact integer.
+        self._weights_f64 = np.asfortranarray(weights.values.T.astype(np.float64))
+        self._bias_f64 = self.folded_bias.astype(np.float64)
+
+    def _shifts(self, scales: Sequence[float]) -> Ints | int:
+        """Right shifts of the int16 scheme: one for all rows, or one per row."""
+        exponents = [log2_exact(scale) for scale in scales]
+        shifts = [-e for e in exponents if e is not None and -45 <= e <= -1]
+        self.require(len(shifts) == len(scales), "an int16 requantising scale is not 2^-k, k in [1, 45]")
+        self.require(bool(np.all(self.inputs[2].values & 1)), "an int16 bias is even: the accumulator could tie")
+        return shifts[0] if len(set(shifts)) == 1 else np.array(shifts, np.int64)
+
+    def accumulator_bound(self) -> Ints:
+        """Largest |accumulator| of each row for any input of x's dtype; int64 (m)."""
+        x, weights, _ = self.inputs
+        reach = max(abs(limit - x.zero_point) for limit in x.limits)
+        bound: Ints = np.abs(weights.values).sum(axis=1) * reach + np.abs(self.folded_bias)
+        return bound
+
+    def _check_range(self) -> None:
+        x, _, bias = self.inputs
+        limit = 1 << (31 if x.dtype == "int8" else 46)
+        self.require(bool(np.all(np.abs(bias.values) < limit)), "a bias is too large")
+        self.require(bool(np.all(self.accumulator_bound() < limit)), "the accumulator can overflow")
+
+    def run(self, operands: Sequence[Ints], counter: Counter | None) -> list[Ints]:
+        (x,) = operands
+        acc = self._accumulate(x)
+        if self.rescale is None:
+            y = fixed.shr_round(acc, self.shifts)
+        else:
+            y = self.rescale(acc) + self.outputs[0].zero_point
+        if self.relu:
+            y = np.maximum(y, self.low)
+        return [fixed.clamp(y, self.low, self.high, counter)]
+
+    def _accumulate(self, x: Ints) -> Ints:
+        """sum((x - zx) * w) + b, exact; (streams, m) int64."""
+        operations("mac", x.shape[0] * self._weights_f64.size)
+        sums = x.astype(np.float64) @ self._weights_f64
+        sums += self._bias_f64
+        return sums.astype(np.int64)
+
+    def to_onnx(self, writer: Writer) -> None:
+        x, weights, _ = self.inputs
+        (y,) = self.outputs
+        product = writer.matmul_i32(x, writer.constant(weights.data.T, f"{weights.name}_t"))
+        acc = writer.node("Add", product, writer.i64(self.folded_bias))
+        if self.rescale is None:
+            out = writer.shr_round(acc, self.shifts)
+        else:
+            out = writer.rescale(acc, self.rescale)
+        writer.saturate(out, y, low=self.low, high=self.high)
+
+    def to_tflite(self, writer: Writer) -> None:
+        activation = writer.activation("RELU" if self.relu else "NONE")
+        writer.operator(self, version=4, fusedActivationFunction=activation)

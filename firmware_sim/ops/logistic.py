@@ -1,0 +1,50 @@
+"""LOGISTIC: the sigmoid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from firmware_sim import activations
+from firmware_sim.fixed import Ints
+from firmware_sim.meter import Counter, operations
+from firmware_sim.ops.base import Op, Writer, log2_exact
+
+
+class Logistic(Op):
+    """1 / (1 + exp(-x)) of an int8 or int16 tensor, by the arithmetic of `activations`.
+
+    int16    output scale 2^-15, zero point 0, range [0, 32767]
+    int8     output scale 2^-8, zero point -128
+
+    The function of one integer is a table of 256 or 65,536 outputs, indexed by the two's complement
+    pattern of the input: negative indices count from the end, which is where numpy looks for them.
+    """
+
+    kind = "LOGISTIC"
+    arity = (1, 1)
+    codes = {"int8": (2.0**-8, -128), "int16": (2.0**-15, 0)}
+    """Scale and zero point of the output, fixed by TFLite."""
+
+    def prepare(self) -> None:
+        (x,), (y,) = self.inputs, self.outputs
+        self.require(x.shape == y.shape and x.dtype == y.dtype, "input and output differ")
+        self.require(x.dtype in self.codes and x.data is None, "the operand is constant, or not int8 or int16")
+        self.require((y.scale, y.zero_point) == self.codes[x.dtype], "TFLite fixes another output scale")
+        if x.dtype == "int16":
+            exponent = log2_exact(x.scales[0])
+            self.require(exponent is not None and -16 <= exponent <= -8, "the input scale is not 2^-8 to 2^-16")
+        self.table = activations.table(self.kind, x.dtype, x.scales[0], x.zero_point)
+
+    def run(self, operands: Sequence[Ints], counter: Counter | None) -> list[Ints]:
+        (x,) = operands
+        operations("mac", 2 * x.size)
+        return [self.table[x].astype(np.int64)]
+
+    def to_onnx(self, writer: Writer) -> None:
+        x = self.inputs[0]
+        writer.gather(np.roll(self.table, -x.limits[0]), x, self.outputs[0])
+
+    def to_tflite(self, writer: Writer) -> None:
+        writer.operator(self, version=3 if self.inputs[0].dtype == "int16" else 2)

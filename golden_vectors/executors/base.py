@@ -1,0 +1,82 @@
+"""What an executor is: a machine that runs the network, and perhaps the whole loop, and shows what it computed.
+
+An executor imports its runtime inside its methods, never at module level: a missing runtime makes it
+absent (`available()` says how to install it), not broken. All results are int64 arrays without a streams axis.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from firmware_sim.contract import DEFAULT_PROFILE, PROFILES, Parameters, Profile
+from firmware_sim.fixed import Ints
+from firmware_sim.graph import Graph
+
+
+@dataclass(frozen=True)
+class StreamInput:
+    """One stream from home.
+
+    pcm         (hops * hop_samples,) int16, whole hops
+    resets      hop indices, ascending, before which the device is reset to home: state and counters
+    """
+
+    pcm: npt.NDArray[np.int16]
+    parameters: Parameters = field(default_factory=Parameters)
+    resets: tuple[int, ...] = ()
+    profile: Profile = PROFILES[DEFAULT_PROFILE]
+
+    @property
+    def hops(self) -> int:
+        return len(self.pcm) // self.profile.hop_samples
+
+
+@dataclass(frozen=True)
+class StreamRun:
+    """Everything a stream showed.
+
+    taps      name of `frame_loop.TAPS` -> (hops, ...) int64, the value after each hop; with no graph, h0 and
+              h1 are (hops, 0). Scalars of a hop (vad, likelihood_q16) are (hops,)
+    counters  stage of `contract.STAGES` -> (saturations, overflows) at the end of the stream
+    """
+
+    taps: dict[str, Ints]
+    counters: dict[str, tuple[int, int]]
+
+
+@runtime_checkable
+class Executor(Protocol):
+    """A machine that runs the integer network."""
+
+    @property
+    def name(self) -> str:
+        """Short, lower case, unique: what `verify --on` takes."""
+        ...
+
+    def available(self) -> str | None:
+        """None when it can run here, else one line: what is missing and the command that installs it."""
+        ...
+
+    def run_network(self, graph: Graph, codes: Ints) -> dict[str, Ints]:
+        """The network in closed loop from home.
+
+        codes    (steps, bins) int64: values of the graph's input `x`, already through `encode_features`
+        returns  {"mask": (steps, bins), "h0": (steps, hidden), "h1": ...} int64 graph codes after each step
+        """
+        ...
+
+
+@runtime_checkable
+class StreamExecutor(Executor, Protocol):
+    """An executor that also runs the whole loop, pcm to pcm."""
+
+    def run_stream(self, graph: Graph | None, stream: StreamInput) -> StreamRun:
+        """One stream from home; graph None: Wiener stage alone.
+
+        raises  ContractError when graph and profile do not fit
+        """
+        ...

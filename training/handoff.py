@@ -1,0 +1,104 @@
+"""The only way out of this room: the float student and its calibration features as one .npz without pickle.
+
+`build/student.npz` holds float32 arrays under torch's state_dict names, `calibration_x` int16 (frames, 65) q11
+LayerNorm outputs before the affine part, `calibration_starts` int32 (streams,) first frame of each stream, and
+`meta`, a 0-d unicode array of JSON.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile, ZipFile, ZipInfo
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from firmware_sim.contract import DEFAULT_PROFILE, WIENER_FLOOR_Q15
+from training.mixing import RecordingPool
+from training.streams import BlockSettings, render_block
+from training.student import Student
+
+FORMAT = "stapes-student"
+VERSION = 1
+CALIBRATION_FRAMES = 8_000
+_CALIBRATION_SEED = 2_000_003  # never a block of a run: those are seeded by the run's own number
+_CALIBRATION_STREAMS = 16
+_CALIBRATION_SECONDS = 4.0
+
+
+class HandoffError(ValueError):
+    """A student file that is absent, foreign or damaged; the message is one line for the user."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Features of consecutive frames: x_q11 int16 (frames, 65), starts int32 (streams,) first frame of each."""
+
+    x_q11: NDArray[np.int16]
+    starts: NDArray[np.int32]
+
+
+def calibration(pool: RecordingPool, streams: int = _CALIBRATION_STREAMS) -> Calibration:
+    """Features of training mixtures over the whole range of SNRs and levels: 16 streams of 4 s."""
+    settings = BlockSettings(streams, _CALIBRATION_SECONDS, _CALIBRATION_SEED)
+    x_q11 = render_block(pool, settings, 0).x_q11
+    starts = np.arange(streams, dtype=np.int32) * np.int32(x_q11.shape[1])
+    return Calibration(x_q11.reshape(-1, x_q11.shape[2]), starts)
+
+
+def save_student(path: Path, student: Student, features: Calibration, provenance: dict[str, Any]) -> None:
+    """Write the hand-off file, whole or not at all; equal content gives equal bytes.
+
+    provenance   JSON-ready facts of the run: seed, corpus, epochs, loss, ...
+    raises       OSError: the folder cannot be written
+    """
+    meta = {
+        "format": FORMAT,
+        "version": VERSION,
+        "profile": DEFAULT_PROFILE,
+        "wiener_floor_q15": WIENER_FLOOR_Q15,
+        **provenance,
+    }
+    arrays: dict[str, NDArray[Any]] = {
+        name: tensor.detach().numpy().astype(np.float32) for name, tensor in student.state_dict().items()
+    }
+    arrays["calibration_x"] = features.x_q11
+    arrays["calibration_starts"] = features.starts
+    arrays["meta"] = np.array(json.dumps(meta, sort_keys=True))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    with ZipFile(temporary, "w") as archive:
+        for name in sorted(arrays):
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, arrays[name], allow_pickle=False)
+            archive.writestr(ZipInfo(f"{name}.npy"), buffer.getvalue())
+    os.replace(temporary, path)
+
+
+def load_student(path: Path) -> tuple[Student, dict[str, Any]]:
+    """The float student of a hand-off file, in evaluation mode, and its meta.
+
+    raises   HandoffError: absent, damaged, or another format or profile
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        meta = json.loads(str(arrays["meta"]))
+        if (meta["format"], meta["version"], meta["profile"]) != (FORMAT, VERSION, DEFAULT_PROFILE):
+            raise HandoffError(f"{path} is a {meta['format']} v{meta['version']} for profile {meta['profile']}")
+        student = Student()
+        student.load_state_dict({name: torch.from_numpy(arrays[name]) for name in student.state_dict()})
+    except FileNotFoundError:
+        raise HandoffError(f"no student at {path}: train one with `python -m training fit`") from None
+    except HandoffError:
+        raise
+    except (OSError, EOFError, BadZipFile, KeyError, ValueError, RuntimeError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise HandoffError(f"{path} is not a student file ({reason}): train one again") from None
+    return student.eval(), meta

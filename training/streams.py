@@ -1,0 +1,178 @@
+"""Training batches: blocks of long parallel streams, rendered ahead by a process of their own.
+
+A block is drawn, mixed and sent through the float front end whole, so that the Wiener stage costs one Python loop for
+all of its streams. Block i of a seed is always the same block: a resumed run sees what an uninterrupted one does.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from training.audio import RATE_HZ, AudioCache
+from training.datasets import Recording
+from training.frontend import FRAME, HOP, analyse, front_end
+from training.mixing import MixRecipe, MixSettings, RecordingPool, draw_recipe, render
+
+_PEAK_Q15 = 32767
+_ACTIVE_SHARE = 1e-3  # hops within 30 dB of the loudest count as active speech
+_LEVEL_MIN = 1e-4  # -80 dBFS: a stream without speech is not amplified further
+
+
+@dataclass(frozen=True)
+class Block:
+    """Parallel streams that start together.
+
+    noisy         float32 (streams, samples), on the int16 grid, 1.0 = full scale
+    clean         float32 (streams, samples)
+    x_q11         int16 (streams, frames, 65) network input before LayerNorm's affine part
+    wiener_gain   float16 (streams, frames, 65), floored
+    level         float32 (streams,) RMS of the clean signal where speech is active
+    """
+
+    noisy: NDArray[np.float32]
+    clean: NDArray[np.float32]
+    x_q11: NDArray[np.int16]
+    wiener_gain: NDArray[np.float16]
+    level: NDArray[np.float32]
+
+    @property
+    def frames(self) -> int:
+        return self.x_q11.shape[1]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive frames of a block as tensors; `clean` is a hop late, aligned with the overlap-add of the frames.
+
+    x             float32 (streams, frames, 65)
+    wiener_gain   float32 (streams, frames, 65)
+    spectrum      complex64 (streams, frames, 65), noisy, scaled by 1 / FFT length
+    clean         float32 (streams, frames * 64)
+    first         index of the first frame in its stream
+    """
+
+    x: torch.Tensor
+    wiener_gain: torch.Tensor
+    spectrum: torch.Tensor
+    clean: torch.Tensor
+    first: int
+
+
+@dataclass(frozen=True)
+class BlockSettings:
+    """Size and randomness of the blocks."""
+
+    streams: int = 96
+    seconds: float = 15.0
+    seed: int = 0
+    split: str = "train"
+
+    @property
+    def samples(self) -> int:
+        """Samples of a stream: whole hops."""
+        return int(self.seconds * RATE_HZ) // HOP * HOP
+
+
+def active_level(clean: NDArray[np.float32]) -> NDArray[np.float32]:
+    """RMS of each stream over the hops within 30 dB of its loudest, at least -80 dBFS."""
+    hops = np.square(clean[:, : clean.shape[1] // HOP * HOP].reshape(len(clean), -1, HOP)).mean(axis=-1)
+    active = hops >= _ACTIVE_SHARE * hops.max(axis=1, keepdims=True)
+    mean = (hops * active).sum(axis=1) / np.maximum(active.sum(axis=1), 1)
+    return np.maximum(np.sqrt(mean), _LEVEL_MIN).astype(np.float32)
+
+
+def block_of(recipes: list[MixRecipe], audio: AudioCache | None = None) -> Block:
+    """Render recipes of one length and send them through the front end."""
+    audio = audio or AudioCache()
+    pairs = [render(recipe, audio) for recipe in recipes]
+    clean = np.stack([pair[0] for pair in pairs]).astype(np.float32, copy=False)
+    noisy = np.stack([pair[1] for pair in pairs])
+    noisy = (np.clip(np.rint(noisy * 32768), -32768, _PEAK_Q15) / 32768).astype(np.float32)
+    x_q11, gain = front_end(noisy)
+    return Block(noisy, clean, x_q11, gain.astype(np.float16), active_level(clean))
+
+
+def render_block(
+    pool: RecordingPool,
+    settings: BlockSettings,
+    index: int,
+    mix: MixSettings | None = None,
+    audio: AudioCache | None = None,
+) -> Block:
+    """Block `index`: the same settings and index give the same samples."""
+    rng = np.random.default_rng([settings.seed, index])
+    recipes = [draw_recipe(rng, pool, settings.samples, mix) for _ in range(settings.streams)]
+    return block_of(recipes, audio)
+
+
+def chunks(block: Block, frames: int) -> Iterator[Chunk]:
+    """The block cut along time; a rest shorter than half a chunk is dropped."""
+    noisy = np.pad(block.noisy, ((0, 0), (FRAME - HOP, 0)))
+    clean = np.pad(block.clean, ((0, 0), (HOP, 0)))
+    for first in range(0, block.frames - frames // 2, frames):
+        last = min(first + frames, block.frames)
+        # One hop more in front: `analyse` puts its own zeros there, and that frame is dropped.
+        audio = noisy[:, first * HOP : (last - 1) * HOP + FRAME]
+        yield Chunk(
+            x=torch.from_numpy(block.x_q11[:, first:last].astype(np.float32) * 2.0**-11),
+            wiener_gain=torch.from_numpy(block.wiener_gain[:, first:last].astype(np.float32)),
+            spectrum=torch.from_numpy(analyse(audio)[:, 1:]),
+            clean=torch.from_numpy(clean[:, first * HOP : last * HOP]),
+            first=first,
+        )
+
+
+_worker: tuple[RecordingPool, BlockSettings, MixSettings | None, AudioCache] | None = None
+
+
+def _start_worker(recordings: list[Recording], settings: BlockSettings, mix: MixSettings | None) -> None:
+    global _worker
+    torch.set_num_threads(1)
+    _worker = (RecordingPool(recordings, settings.split), settings, mix, AudioCache())
+
+
+def _work(index: int) -> Block:
+    assert _worker is not None, "the initializer runs before any work"
+    pool, settings, mix, audio = _worker
+    return render_block(pool, settings, index, mix, audio)
+
+
+class BlockProducer:
+    """Renders the next block in another process while this one trains; a context manager."""
+
+    def __init__(
+        self, recordings: list[Recording], settings: BlockSettings, mix: MixSettings | None = None
+    ) -> None:
+        self._executor = ProcessPoolExecutor(
+            max_workers=1,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_start_worker,
+            initargs=(recordings, settings, mix),
+        )
+        self._pending: dict[int, Future[Block]] = {}
+
+    def __enter__(self) -> BlockProducer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def block(self, index: int) -> Block:
+        """Block `index`, waiting for it if need be; the one after it is started.
+
+        raises   CorpusError and others from rendering, as they happened in the process
+        """
+        for wanted in (index, index + 1):
+            if wanted not in self._pending:
+                self._pending[wanted] = self._executor.submit(_work, wanted)
+        return self._pending.pop(index).result()
