@@ -23,9 +23,10 @@ typedef struct {
     uint32_t overflows;   /* frames outside the range for which the absence of wraps is proven */
 } stapes_counter_t;
 
-static inline void stapes_count(uint32_t *counter, bool hit)
+/* Add hits to a sticky counter. */
+static inline void stapes_count(uint32_t *counter, uint32_t hits)
 {
-    *counter += (uint32_t)(hit && *counter != UINT32_MAX);
+    *counter = hits > UINT32_MAX - *counter ? UINT32_MAX : *counter + hits;
 }
 
 /* ---------------------------------------------------------------- shifts and saturation */

@@ -33,6 +33,12 @@ typedef enum {
     STAPES_STAGES
 } stapes_stage_t;
 
+/* One bin of a half spectrum. */
+typedef struct {
+    int32_t re;
+    int32_t im;
+} stapes_complex_t;
+
 /* What a fitting software may set while the device runs. Gains are unsigned q15, [0, 32768]. */
 typedef struct {
     uint16_t gain_floor_q15;   /* lowest total gain, 0 = no floor */
@@ -53,7 +59,7 @@ typedef struct {
 /* Everything that one ear needs. The first part holds the taps: the results of the last hop, in order. */
 typedef struct {
     int32_t frame_q30[STAPES_ANALYSIS_SAMPLES];
-    int32_t spectrum_q30[STAPES_BINS][2];
+    stapes_complex_t spectrum_q30[STAPES_BINS];
     int64_t power[STAPES_BINS];
     int64_t noise[STAPES_BINS]; /* as it was used in this hop */
     uint32_t xi_uq16[STAPES_BINS];
@@ -64,7 +70,7 @@ typedef struct {
     int16_t x_q11[STAPES_BINS];
     uint16_t mask_q15[STAPES_BINS];
     uint16_t gain_q15[STAPES_BINS];
-    int32_t enhanced_q30[STAPES_BINS][2];
+    stapes_complex_t enhanced_q30[STAPES_BINS];
     int32_t frame_out[STAPES_ANALYSIS_SAMPLES]; /* also the workspace of both transforms */
     int16_t pcm[STAPES_HOP_SAMPLES];
 

@@ -123,7 +123,7 @@ NOISE_MIN = 1 << 14
 GAMMA_MAX_UQ16 = 1 << 31
 """Ceiling of the a-posteriori SNR: 2^15 (45 dB). Digital silence has none of its own."""
 WIENER_FLOOR_Q15 = q(10.0 ** (-10 / 20), 15, bits=17)
-"""Floor of the Wiener gain under the network (-10 dB): what the filter removes wrongly, no mask can return."""
+"""Floor of the Wiener gain under the network (-10 dB): no mask can return what the filter removes wrongly."""
 
 # Features and LayerNorm.
 LAYER_NORM_EPSILON = 2.0**-8

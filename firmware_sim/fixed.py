@@ -29,10 +29,10 @@ def shr_floor(x: Ints, n: int) -> Ints:
     return x >> n
 
 
-def shr_round(x: Ints, n: int) -> Ints:
+def shr_round(x: Ints, n: Ints | int) -> Ints:
     """x / 2^n, rounded half up. n in [1, 62]; |x| < 2^62."""
     operations("round", x.size)
-    return (x + (1 << (n - 1))) >> n
+    return (x + (np.int64(1) << (n - 1))) >> n
 
 
 def shift_left(x: Ints, n: Ints) -> Ints:
@@ -68,7 +68,7 @@ def wrap_i32(x: Ints) -> Ints:
 # ---------------------------------------------------------------- products
 
 
-def mul_q15(x: Ints, gain_q15: Ints) -> Ints:
+def mul_q15(x: Ints, gain_q15: Ints | int) -> Ints:
     """x * gain, rounded half up. x int32, gain_q15 [0, 32768]; the result is no larger than x."""
     operations("mac", x.size)
     return (x * gain_q15 + (1 << 14)) >> 15
@@ -78,19 +78,6 @@ def mul_q31(x: Ints, y_q31: Ints | int) -> Ints:
     """x * y, rounded half up. |x| < 2^31, y_q31 [0, 2^31]."""
     operations("mac32", x.size)
     return (x * y_q31 + (1 << 30)) >> 31
-
-
-def mulhi_i32(x: Ints, y: Ints) -> Ints:
-    """High word of the int32 product, floored: CMSIS-DSP's `(q31_t)(((q63_t)x * y) >> 32)`."""
-    operations("mac32", x.size)
-    return (x * y) >> 32
-
-
-def mulhi_round_add(total: Ints | None, x: Ints, y: Ints) -> Ints:
-    """total + high word of the int32 product, the 64-bit sum rounded half up (Cortex-M: SMMLAR; None: SMMULR)."""
-    operations("mac32", x.size)
-    product = x * y if total is None else (total << 32) + x * y
-    return wrap_i32((product + (1 << 31)) >> 32)
 
 
 def mix_q31(x: Ints, x_q31: int, y: Ints, y_q31: int) -> Ints:

@@ -58,7 +58,7 @@ TAP_DTYPES: dict[str, npt.DTypeLike] = {
     "gain_q15": np.uint16,
     "pcm": np.int16,
 }
-"""The width that a tap has on the device where it is not int32; digests are taken of these little-endian bytes."""
+"""The width of a tap on the device where it is not int32; digests are taken of these little-endian bytes."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,8 @@ class FrameLoop:
         enter_stage("wiener")
         taps["power"] = stft.power(taps["spectrum_q30"])
         taps["noise"] = self._wiener.noise
-        result = wiener(taps["power"], self._wiener, self.parameters.wiener_floor_q15, self.counters["wiener"])
+        floor_q15 = self.parameters.wiener_floor_q15
+        result = wiener(taps["power"], self._wiener, floor_q15, self.counters["wiener"])
         taps["xi_uq16"] = result.xi_uq16
         taps["likelihood_q16"] = result.likelihood_q16
         taps["vad"] = result.vad

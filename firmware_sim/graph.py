@@ -24,6 +24,8 @@ from firmware_sim.ops import OPS, GraphError, Op, Tensor
 
 FORMAT = "stapes-graph"
 SCHEMES = ("int16x8", "int8")
+META = ("profile", "student_sha256", "wiener_floor_q15")
+"""What every graph says about itself, besides its contract version."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """Time stamp of every member of the file: equal graphs are equal bytes."""
 _NPY_HEADER_BYTES = 128
@@ -66,6 +68,9 @@ class Graph:
     def _check_and_collect(self) -> dict[str, Tensor]:
         if self.scheme not in SCHEMES:
             raise GraphError(f"unknown scheme {self.scheme!r}")
+        missing = [key for key in META if key not in self.meta]
+        if missing:
+            raise GraphError(f"meta lacks {missing[0]}")
         if not self.inputs or not self.outputs:
             raise GraphError("the graph has no input or no output")
         tensors: dict[str, Tensor] = {}

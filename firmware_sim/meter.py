@@ -14,7 +14,17 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-WEIGHTS = {"shift": 1, "round": 2, "saturate": 1, "norm": 2, "mac": 1, "mac32": 1, "mac64": 4, "sqrt": 40, "add": 1}
+WEIGHTS = {
+    "add": 1,
+    "shift": 1,
+    "round": 2,
+    "saturate": 1,
+    "norm": 2,
+    "mac": 1,
+    "mac32": 1,
+    "mac64": 4,
+    "sqrt": 40,
+}
 """Weighted operations per element of each word, in the spirit of the ITU-T basic operators (G.191)."""
 
 

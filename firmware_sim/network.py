@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from firmware_sim.contract import FEATURE_FRACTION_BITS, ContractError, Profile
 from firmware_sim.fixed import Ints, clamp, shr_round
 from firmware_sim.graph import Graph
@@ -47,14 +45,11 @@ class Network:
 
     def reset(self) -> None:
         """Home state: the code of zero, which is not always 0."""
-        self.state: dict[str, Ints] = {
-            name: np.repeat(np.atleast_2d(code).astype(np.int64), self.streams, axis=0)
-            for name, code in self.graph.home_state().items()
-        }
+        self.state: dict[str, Ints] = self.graph.home_state(self.streams)
 
     def step(self, x_q11: Ints, counter: Counter | None = None) -> Ints:
         """Mask (streams, bins) mask_q15 for normalised features (streams, bins); the state moves on."""
         x = encode_features(x_q11, self.graph.scheme, counter)
         outputs = self.graph.run({"x": x, **self.state}, counter)
-        self.state = {"h0": outputs["h0_next"], "h1": outputs["h1_next"]}
+        self.state = {name: outputs[f"{name}_next"] for name in self.state}
         return decode_mask(outputs["mask"], self.graph.scheme)

@@ -35,7 +35,7 @@ def total_gain(wiener_gain_q15: Ints, mask_q15: Ints, parameters: Parameters, in
     if initialising or parameters.bypass:
         return np.full_like(mask_q15, UNITY_GAIN_Q15)
     wet_q15 = np.maximum(mul_q15(wiener_gain_q15, mask_q15), parameters.gain_floor_q15)
-    return parameters.dry_q15 + mul_q15(wet_q15, np.int64(UNITY_GAIN_Q15 - parameters.dry_q15))
+    return parameters.dry_q15 + mul_q15(wet_q15, UNITY_GAIN_Q15 - parameters.dry_q15)
 
 
 def apply_gain(spectrum_q30: Ints, gain_q15: Ints) -> Ints:

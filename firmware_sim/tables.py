@@ -19,7 +19,7 @@ def _frozen(values: npt.NDArray[np.float64] | Table) -> Table:
 
 
 def _reciprocal() -> Table:
-    """First guess of 2^61 / m for m in [2^30, 2^31): 256 entries at interval centres, relative error < 2^-9."""
+    """First guess of 2^61 / m, m in [2^30, 2^31): 256 entries at interval centres, relative error < 2^-9."""
     centre = (np.arange(256) + 256.5) / 512.0
     return _frozen(np.minimum(np.rint(2.0**15 / centre), 2**16 - 1))
 
@@ -71,7 +71,7 @@ def analysis_window_q31(profile: Profile) -> Table:
 
 @cache
 def synthesis_window_q30(profile: Profile) -> Table:
-    """int32 [0, 2^31): q30, because an asymmetric profile divides by small analysis values and exceeds one."""
+    """int32 [0, 2^31): q30, because an asymmetric profile divides by small values and exceeds one."""
     window = synthesis_window(profile)
     assert window.max() < 2.0, "the synthesis window of this profile does not fit q30"
     return _frozen(np.rint(window * 2.0**30))

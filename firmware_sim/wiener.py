@@ -122,7 +122,7 @@ def _learn(power: Ints, state: WienerState) -> WienerTaps:
 
 
 def a_posteriori_snr(power: Ints, noise: Ints, counter: Counter) -> Ints:
-    """gamma_uq16 = min(power / noise, 2^15): quotient of normalised mantissas; relative error < 2^-16, then 2^-17."""
+    """gamma_uq16 = min(power / noise, 2^15) of normalised mantissas: relative error < 2^-16, then one rounding."""
     power_bits, noise_bits = bit_length(power), bit_length(noise)
     power_mantissa = shift_left(power, 31 - power_bits)
     inverse = reciprocal(shift_left(noise, 31 - noise_bits))
@@ -131,7 +131,8 @@ def a_posteriori_snr(power: Ints, noise: Ints, counter: Counter) -> Ints:
     exponent = np.minimum(power_bits - noise_bits, 17)
     down = np.minimum(np.maximum(14 - exponent, 1), 62)
     up = np.maximum(exponent - 13, 0)
-    return clamp(((quotient << up) + (np.int64(1) << (down - 1))) >> down, 0, contract.GAMMA_MAX_UQ16, counter)
+    gamma_uq16 = ((quotient << up) + (np.int64(1) << (down - 1))) >> down
+    return clamp(gamma_uq16, 0, contract.GAMMA_MAX_UQ16, counter)
 
 
 def a_priori_snr(gamma_uq16: Ints, prior_uq16: Ints) -> Ints:

@@ -35,12 +35,15 @@ def spectra(pcm: npt.NDArray[np.int16], profile: Profile) -> Floats:
     return np.fft.rfft(frames * tables.analysis_window(profile)) / n
 
 
-def wiener_gains(power: Floats, profile: Profile, floor: float = 0.0) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
+def wiener_gains(
+    power: Floats, profile: Profile, floor: float = 0.0
+) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
     """Causal wiener_as over (hops, bins) powers: gains, noise PSD used for each hop, VAD decisions."""
     n, init = profile.analysis_samples, profile.noise_init_hops
     weight = np.full(profile.bins, 2.0)
     weight[[0, -1]] = 1.0
-    gains, noises, vad = np.ones_like(power), np.full_like(power, contract.NOISE_MIN), np.zeros(len(power), bool)
+    gains, noises = np.ones_like(power), np.full_like(power, contract.NOISE_MIN)
+    vad = np.zeros(len(power), bool)
     if len(power) <= init:
         return gains, noises, vad
     noise, prior = np.maximum(power[:init].mean(axis=0), contract.NOISE_MIN), np.ones(profile.bins)

@@ -7,8 +7,8 @@ from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
-import soundfile  # type: ignore[import-untyped]
-import soxr  # type: ignore[import-untyped]
+import soundfile
+import soxr
 
 from training.datasets import CorpusError
 
@@ -18,9 +18,9 @@ _ACTIVE_RANGE = 1e-4  # -40 dB
 
 
 def read_audio(path: Path | str) -> tuple[np.ndarray, int]:
-    """First channel of a file at its own rate.
+    """All channels of a file at its own rate.
 
-    returns   float32 (samples,), 1.0 = full scale, and the rate in Hz; not-finite samples become 0
+    returns   float32 (samples, channels), 1.0 = full scale, and the rate in Hz; not-finite samples become 0
     raises    CorpusError: the file is absent or not audio
     """
     try:
@@ -28,7 +28,7 @@ def read_audio(path: Path | str) -> tuple[np.ndarray, int]:
     except (OSError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CorpusError(f"cannot read {path} as audio: {reason}") from None
-    return np.nan_to_num(samples[:, 0], nan=0.0, posinf=0.0, neginf=0.0), int(rate_hz)
+    return np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0), int(rate_hz)
 
 
 def to_16k(samples: np.ndarray, rate_hz: int) -> np.ndarray:
@@ -56,8 +56,9 @@ def active_rms(samples: np.ndarray) -> float:
 class AudioCache:
     """Decoded recordings in memory as int16, the least recently used dropped first.
 
-    int16 halves the memory (the built corpus: about 0.7 GB) and rounds as the device's own input does, at
-    -98 dBFS. A file of another rate is resampled once, when it is read.
+    int16 halves the memory (the built corpus: about 0.7 GB) and rounds as the device's input does, at -98
+    dBFS. Of several channels the first is taken (the sum of two microphones would be a comb filter);
+    another rate is resampled once, when the file is read.
     """
 
     def __init__(self, limit_bytes: int = 2 << 30) -> None:
@@ -72,7 +73,8 @@ class AudioCache:
         if key in self._entries:
             self._entries.move_to_end(key)
             return self._entries[key]
-        samples = _as_int16(to_16k(*read_audio(key)))
+        channels, rate_hz = read_audio(key)
+        samples = _as_int16(to_16k(np.ascontiguousarray(channels[:, 0]), rate_hz))
         if not len(samples):
             raise CorpusError(f"{key} holds no samples: remove it from the recordings")
         samples.flags.writeable = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,7 +122,7 @@ def recordings_from_arguments(args: argparse.Namespace) -> list[Recording]:
     """
     from training import layouts  # layouts builds on this file
 
-    loaders = {
+    loaders: dict[str, Callable[[Path], list[Recording]]] = {
         "corpus": load_manifest,
         "ears": layouts.load_ears,
         "wham": layouts.load_wham,

@@ -44,14 +44,14 @@ class FitSettings:
 
     loss: str = "compressed"
     schedule: str = "cosine"
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     weight_decay: float = 1e-4
     clip_norm: float = 1.0
     warmup_share: float = 0.02
     blocks: int = 0
     minutes: float = 0.0
     chunk_frames: int = 125
-    streams: int = 96
+    streams: int = 64
     seconds: float = 15.0
     seed: int = 0
     patience: int = 0

@@ -1,4 +1,4 @@
-"""Loaders of layouts that users bring: EARS, WHAM!, VoiceBank-DEMAND, DNS-Challenge, LibriSpeech, plain folders.
+"""Loaders of layouts that users bring: EARS, WHAM!, VoiceBank-DEMAND, DNS-Challenge, LibriSpeech, folders.
 
 Each takes the folder that the data set unpacks to and returns `Recording` rows. Official splits are kept
 where the data set has them; otherwise talkers (or noise recordings) are dealt out by a hash of their names,
@@ -11,13 +11,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import soundfile  # type: ignore[import-untyped]
+import soundfile
 
+from training.audio import read_audio
 from training.datasets import SPLITS, CorpusError, Recording
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3"}
@@ -58,7 +58,7 @@ def load_ears(root: Path | str) -> list[Recording]:
 
 
 def load_wham(root: Path | str) -> list[Recording]:
-    """WHAM! noise (Wichern et al. 2019): `tr`, `cv`, `tt`, or the 48 kHz set `high_res_wham/audio`; ears of a head.
+    """WHAM! noise (Wichern et al. 2019): `tr`, `cv`, `tt`, or the 48 kHz set `high_res_wham/audio`.
 
     Its places are cafes, restaurants, bars and parks; the files do not name them, so the kind is 'urban'. The
     48 kHz set has no splits: its recordings are dealt out by a hash of their names.
@@ -80,7 +80,7 @@ def load_wham(root: Path | str) -> list[Recording]:
 
 
 def load_librispeech(root: Path | str) -> list[Recording]:
-    """LibriSpeech (Panayotov et al. 2015): `SUBSET/SPEAKER/CHAPTER/*.flac`; train-*, dev-*, test-* are the splits."""
+    """LibriSpeech (Panayotov et al. 2015): `train-*`, `dev-*`, `test-*` with `TALKER/CHAPTER/*.flac`."""
     root = _folder(root, "LibriSpeech")
     root = root / "LibriSpeech" if (root / "LibriSpeech").is_dir() else root
     subsets = [folder for folder in sorted(root.iterdir()) if re.match(r"(train|dev|test)-", folder.name)]
@@ -109,7 +109,7 @@ def load_dns(root: Path | str) -> list[Recording]:
     found = next((pair for pair in pairs if all((root / name).is_dir() for name in pair)), None)
     if found is None:
         raise CorpusError(
-            f"{root} is not DNS-Challenge: it has neither clean_fullband and noise_fullband nor clean and noise"
+            f"{root} is not DNS-Challenge: it needs clean_fullband and noise_fullband, or clean and noise"
         )
     clean, noise = (root / name for name in found)
     speech_rows = [
@@ -183,11 +183,8 @@ def _voicebank_noise_kinds(root: Path) -> dict[str, str]:
 def _write_difference(noisy: Path, clean: Path, target: Path) -> None:
     if target.is_file():
         return
-    try:
-        mixture, rate_hz = soundfile.read(str(noisy), dtype="float32", always_2d=True)
-        speech, speech_rate_hz = soundfile.read(str(clean), dtype="float32", always_2d=True)
-    except (OSError, RuntimeError) as error:
-        raise CorpusError(f"cannot read the pair {noisy}, {clean}: {error}") from None
+    mixture, rate_hz = read_audio(noisy)
+    speech, speech_rate_hz = read_audio(clean)
     if rate_hz != speech_rate_hz or abs(len(mixture) - len(speech)) > 1:
         raise CorpusError(f"{noisy} and {clean} differ in rate or length: they are not a pair")
     length = min(len(mixture), len(speech))
@@ -257,7 +254,7 @@ def _required_audio_files(root: Path) -> list[Path]:
 
 
 def _split_of(path: Path) -> tuple[str, Path]:
-    """The split that the first folder of a relative path names ('' if it names none), and the path below it."""
+    """The split that the first folder of a relative path names, or '', and the path below it."""
     split = _SPLIT_NAMES.get(path.parts[0].lower(), "") if len(path.parts) > 1 else ""
     return split, Path(*path.parts[1:]) if split else path
 

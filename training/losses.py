@@ -35,9 +35,9 @@ class CompressedLoss(nn.Module):
     def __init__(
         self,
         sizes: tuple[int, ...] = (512, 256),
-        exponent: float = 0.3,
-        complex_share: float = 0.3,
-        snr_weight: float = 0.003,
+        exponent: float = 0.5,
+        complex_share: float = 0.5,
+        snr_weight: float = 0.02,
     ) -> None:
         super().__init__()
         self.sizes, self.exponent, self.complex_share, self.snr_weight = sizes, exponent, complex_share, snr_weight

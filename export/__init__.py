@@ -1,0 +1,1 @@
+"""The translator: student -> integer graph -> ONNX, TFLite and C."""

@@ -1,0 +1,78 @@
+/* The stages of one hop, each in the file that has the name of its Python twin in firmware_sim/. Internal. */
+#ifndef STAPES_STAGES_H
+#define STAPES_STAGES_H
+
+#include "stapes.h"
+
+/* ---------------------------------------------------------------- stft.c */
+
+/* Windowed frame, rounded half up.
+ *
+ * history    the last STAPES_ANALYSIS_SAMPLES samples, newest last
+ * frame_q30  |x| <= 2^30
+ */
+void stapes_window(const int16_t *history, int32_t *frame_q30);
+
+/* (re^2 + im^2) >> 4 of each bin, [0, 2^57]. */
+void stapes_power(const stapes_complex_t *spectrum_q30, int64_t *power);
+
+/* Gain of each bin: Wiener gain x mask, floored, mixed with the dry signal; round half up, [0, 32768].
+ *
+ * mask_q15      NULL: the mask is one
+ * initialising  the noise estimate is not there yet: audio passes
+ */
+void stapes_total_gain(const uint16_t *wiener_gain_q15, const uint16_t *mask_q15,
+                       const stapes_parameters_t *parameters, bool initialising, uint16_t *gain_q15);
+
+/* Spectrum scaled bin by bin, rounded half up. */
+void stapes_apply_gain(const stapes_complex_t *spectrum_q30, const uint16_t *gain_q15, stapes_complex_t *enhanced_q30);
+
+/* Windowed tail of a frame added to the overlap that the frame before left; then the overlap moves on.
+ *
+ * frame    q(30 - log2 N), output of stapes_irfft
+ * overlap  STAPES_HOP_SAMPLES, same format
+ * pcm      STAPES_HOP_SAMPLES, rounded half up, saturations counted
+ */
+void stapes_overlap_add(const int32_t *frame, int32_t *overlap, int16_t *pcm, stapes_counter_t *counter);
+
+/* ---------------------------------------------------------------- fft.c */
+
+/* Spectrum of a real frame, scale 1/N; same fraction bits as the frame.
+ *
+ * frame     N samples, |x| <= 2^30, else one overflow is counted
+ * work      N words of workspace; may not be the frame
+ * spectrum  N/2 + 1 bins
+ */
+void stapes_rfft(const int32_t *frame, int32_t *work, stapes_complex_t *spectrum, stapes_counter_t *counter);
+
+/* Real frame of a half spectrum, scale 1/N: stapes_irfft(stapes_rfft(x)) is x / N.
+ *
+ * spectrum  |re|, |im| <= 2^30, else one overflow is counted
+ * frame     N samples, saturated when the final doubling does not fit
+ */
+void stapes_irfft(const stapes_complex_t *spectrum, int32_t *frame, stapes_counter_t *counter);
+
+/* ---------------------------------------------------------------- wiener.c */
+
+void stapes_wiener_reset(stapes_wiener_t *wiener);
+
+/* One hop: gains from the noise PSD as the hop before left it; reads state->power, fills the wiener taps.
+ *
+ * returns  true while the noise is being learned and the gain is one
+ */
+bool stapes_wiener(stapes_state_t *state);
+
+/* ---------------------------------------------------------------- features.c */
+
+/* Log2 features before normalisation, q16: bins 1.. log2 of the filtered power; bin 0 the mean log2 noise.
+ *
+ * power     [0, 2^57]
+ * noise     [NOISE_MIN, 2^57], as it was used for this hop's gains
+ * gain_q15  [0, 32768], Wiener gain
+ */
+void stapes_features(const int64_t *power, const int64_t *noise, const uint16_t *gain_q15, int32_t *feature_q16);
+
+/* (f - mean) / sqrt(variance + 2^-8) over the bins, round half up; values that reach the limit are counted. */
+void stapes_layer_norm(const int32_t *feature_q16, int16_t *x_q11, stapes_counter_t *counter);
+
+#endif

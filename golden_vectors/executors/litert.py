@@ -1,0 +1,57 @@
+"""LiteRT, the desktop and phone interpreter of .tflite files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy.typing as npt
+
+from export.tflite_writer import to_tflite
+from firmware_sim.fixed import Ints
+from firmware_sim.graph import Graph
+from golden_vectors.executors.network import Arrays, closed_loop, missing
+
+KERNELS = {"default": "AUTO", "reference": "BUILTIN_REF", "no delegate": "BUILTIN_WITHOUT_DEFAULT_DELEGATES"}
+"""default is XNNPACK with the optimised kernels behind it."""
+
+
+class LiteRt:
+    """ai-edge-litert's interpreter, one thread. Scheme int16x8 is equal; int8 rounds FULLY_CONNECTED otherwise.
+
+    kernels  one of KERNELS
+    """
+
+    def __init__(self, kernels: str = "default"):
+        self.kernels = kernels
+        self.name = "litert" if kernels == "default" else f"litert ({kernels})"
+
+    def available(self) -> str | None:
+        return missing("ai_edge_litert") or missing("flatbuffers", "export")
+
+    def run_network(self, graph: Graph, codes: Ints) -> dict[str, Ints]:
+        """See `base.Executor.run_network`."""
+        interpreter = self._interpreter(to_tflite(graph))
+        inputs = _indices(interpreter.get_input_details(), [t.name for t in graph.inputs])
+        outputs = _indices(interpreter.get_output_details(), [t.name for t in graph.outputs])
+
+        def step(arrays: Arrays) -> Mapping[str, npt.NDArray[Any]]:
+            for name, index in inputs.items():
+                interpreter.set_tensor(index, arrays[name])
+            interpreter.invoke()
+            return {name: interpreter.get_tensor(index) for name, index in outputs.items()}
+
+        return closed_loop(graph, codes, step)
+
+    def _interpreter(self, model: bytes) -> Any:
+        from ai_edge_litert import interpreter as litert
+
+        resolver = getattr(litert.OpResolverType, KERNELS[self.kernels])
+        interpreter = litert.Interpreter(model_content=model, experimental_op_resolver_type=resolver, num_threads=1)
+        interpreter.allocate_tensors()
+        return interpreter
+
+
+def _indices(details: list[dict[str, Any]], names: list[str]) -> dict[str, int]:
+    """Tensor indices in the order in which the model lists its inputs or outputs."""
+    return {name: int(entry["index"]) for name, entry in zip(names, details, strict=True)}

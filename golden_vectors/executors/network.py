@@ -1,0 +1,51 @@
+"""The closed loop around one step of a runtime: what the network executors share.
+
+The executors of this folder translate the graph themselves, so that they judge the graph and not a file
+that lies around.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from firmware_sim.fixed import Ints
+from firmware_sim.graph import Graph
+
+Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
+Step: TypeAlias = Callable[[Arrays], Mapping[str, npt.NDArray[Any]]]
+"""One step: arrays (1, n) of the inputs' dtypes by name -> outputs by name."""
+
+
+def missing(module: str, extra: str = "engines") -> str | None:
+    """None if the module can be imported, else the command that installs it."""
+    return None if find_spec(module) else f'{module} is not installed: pip install -e ".[{extra}]"'
+
+
+def closed_loop(graph: Graph, codes: Ints, step: Step) -> dict[str, Ints]:
+    """Feed each step's states into the next one, from home; see `base.Executor.run_network`."""
+    dtypes = {t.name: t.dtype for t in graph.inputs}
+    states = {name: value.astype(dtypes[name]) for name, value in graph.home_state().items()}
+    x_name, mask_name = graph.inputs[0].name, graph.outputs[0].name
+    history: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in (mask_name, *states)}
+    for x in codes.astype(dtypes[x_name]):
+        outputs = step({x_name: x[np.newaxis], **states})
+        states = {name: np.asarray(outputs[f"{name}_next"]).reshape(1, -1) for name in states}
+        history[mask_name].append(np.asarray(outputs[mask_name]).reshape(-1))
+        for name, state in states.items():
+            history[name].append(state[0])
+    return {name: np.stack(rows).astype(np.int64) for name, rows in history.items()}
+
+
+def digest(run: Mapping[str, Ints]) -> str:
+    """sha256 over names and values of a run."""
+    content = hashlib.sha256()
+    for name in sorted(run):
+        content.update(name.encode())
+        content.update(np.ascontiguousarray(run[name], "<i8").tobytes())
+    return content.hexdigest()

@@ -1,0 +1,32 @@
+"""The definition itself as an executor: firmware_sim's frame loop and integer graph."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from firmware_sim.contract import STAGES
+from firmware_sim.fixed import Ints
+from firmware_sim.frame_loop import TAPS, FrameLoop
+from firmware_sim.graph import Graph
+from golden_vectors.executors.base import StreamInput, StreamRun
+from golden_vectors.executors.network import NumpyNetwork
+
+
+class NumpyReference(NumpyNetwork):
+    """firmware_sim in this process; always available."""
+
+    def run_stream(self, graph: Graph | None, stream: StreamInput) -> StreamRun:
+        """See `StreamExecutor.run_stream`."""
+        loop = FrameLoop(stream.profile, graph, stream.parameters)
+        rows: dict[str, list[Ints]] = {name: [] for name in TAPS}
+        for index, pcm in enumerate(stream.pcm.reshape(stream.hops, 1, stream.profile.hop_samples)):
+            if index in stream.resets:
+                loop.reset()
+            taps = loop.process_hop(pcm).taps
+            for name, values in rows.items():
+                values.append(taps[name][0])
+        counters = {
+            stage: (int(loop.counters[stage].saturations[0]), int(loop.counters[stage].overflows[0]))
+            for stage in STAGES
+        }
+        return StreamRun({name: np.stack(values) for name, values in rows.items()}, counters)

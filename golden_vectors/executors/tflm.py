@@ -1,0 +1,61 @@
+"""TensorFlow Lite for Microcontrollers: the interpreter of the tflite-micro package."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy.typing as npt
+
+from export.tflite_writer import to_tflite
+from firmware_sim.fixed import Ints
+from firmware_sim.graph import Graph
+from golden_vectors.executors.network import Arrays, closed_loop, missing
+
+ARENA_BYTES = 1 << 20
+
+
+class TfliteMicro:
+    """TFLM's reference kernels, built for x86."""
+
+    name = "tflm"
+
+    def available(self) -> str | None:
+        return missing("tflite_micro") or missing("flatbuffers", "export")
+
+    def run_network(self, graph: Graph, codes: Ints) -> dict[str, Ints]:
+        """See `base.Executor.run_network`."""
+        interpreter = _interpreter(to_tflite(graph))
+        inputs, outputs = [t.name for t in graph.inputs], [t.name for t in graph.outputs]
+
+        def step(arrays: Arrays) -> Mapping[str, npt.NDArray[Any]]:
+            for i, name in enumerate(inputs):
+                interpreter.set_input(arrays[name], i)
+            interpreter.invoke()
+            return {name: interpreter.get_output(i) for i, name in enumerate(outputs)}
+
+        return closed_loop(graph, codes, step)
+
+
+def _interpreter(model: bytes, arena_bytes: int = ARENA_BYTES) -> Any:
+    with _quiet_stdout():
+        from tflite_micro.python.tflite_micro import runtime
+
+        return runtime.Interpreter.from_bytes(model, arena_size=arena_bytes)
+
+
+@contextlib.contextmanager
+def _quiet_stdout() -> Iterator[None]:
+    """The interpreter's constructor prints its arena from C++: send file descriptor 1 elsewhere meanwhile."""
+    sys.stdout.flush()
+    saved = os.dup(1)
+    try:
+        with open(os.devnull, "wb") as sink:
+            os.dup2(sink.fileno(), 1)
+        yield
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
