@@ -87,9 +87,9 @@ class OnnxWriter:
 
     def rescale(self, x: str, rescale: Rescale) -> str:
         """TFLite's two roundings: half up at 31 bits, then half away from zero."""
-        product = self.node("Mul", x, self.i64(np.asarray(rescale.multiplier << rescale.left)))
-        high = self.shr_round(product, 31)
-        right = np.asarray(rescale.right)
+        factor = np.asarray(rescale.multiplier, np.int64) << rescale.left
+        high = self.shr_round(self.node("Mul", x, self.i64(factor)), 31)
+        right = np.asarray(rescale.right, np.int64)
         if not right.any():
             return high
         half = np.where(right > 0, np.int64(1) << np.maximum(right - 1, 0), 0)
@@ -114,8 +114,9 @@ class OnnxWriter:
         """Equal parts along the last axis."""
         names = [t.name for t in outputs]
         self._nodes.append(
-            self._onnx.helper.make_node("Split", [x.name], names, f"Split_{len(self._nodes)}", axis=1,
-                                        num_outputs=len(names))  # fmt: skip
+            self._onnx.helper.make_node(
+                "Split", [x.name], names, f"Split_{len(self._nodes)}", axis=1, num_outputs=len(names)
+            )
         )
 
     def _type(self, tensor: Tensor) -> int:

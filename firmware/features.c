@@ -26,12 +26,13 @@ void stapes_layer_norm(const int32_t *feature_q16, int16_t *x_q11, stapes_counte
         sum_q16 += feature_q16[k];
     }
     const int32_t mean_q16 = mean(sum_q16);
-    uint64_t square_sum_q24 = 0;
+    int64_t square_sum_q24 = 0;
     for (size_t k = 0; k < STAPES_BINS; k++) {
         const int64_t centred_q12 = stapes_shr_round((int64_t)feature_q16[k] - mean_q16, 4);
-        square_sum_q24 += (uint64_t)(centred_q12 * centred_q12);
+        square_sum_q24 += centred_q12 * centred_q12;
     }
-    const uint64_t variance_q24 = square_sum_q24 / STAPES_BINS + STAPES_LAYER_NORM_EPSILON_Q24;
+    const int64_t mean_square_q24 = stapes_mix_q31(square_sum_q24, STAPES_BINS_INVERSE_Q31, 0, 0);
+    const uint64_t variance_q24 = (uint64_t)mean_square_q24 + STAPES_LAYER_NORM_EPSILON_Q24;
     const uint32_t deviation_q20 = stapes_sqrt_round(variance_q24 << 16);
     const int bits = stapes_bit_length(deviation_q20);
     const int64_t inverse = stapes_reciprocal((uint32_t)stapes_shift_left(deviation_q20, 31 - bits));

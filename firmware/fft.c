@@ -16,8 +16,8 @@ enum {
     TWIDDLE_STEP = LENGTH / RADIX4_LENGTH,
 };
 
-/* Largest input component for which the absence of wraps is proven. */
-static const int32_t GUARD = INT32_C(1) << 30;
+/* The absence of wraps is proven for input components in [-2^30, 2^30). */
+static inline bool outside_guard(int32_t x) { return x >= (INT32_C(1) << 30) || x < -(INT32_C(1) << 30); }
 
 /* A complex vector as two strided views of one array, so that the inverse can exchange them. */
 typedef struct {
@@ -190,7 +190,7 @@ void stapes_rfft(const int32_t *frame, int32_t *work, stapes_complex_t *spectrum
 {
     bool outside = false;
     for (size_t i = 0; i < STAPES_ANALYSIS_SAMPLES; i++) {
-        outside |= frame[i] > GUARD || frame[i] < -GUARD;
+        outside |= outside_guard(frame[i]);
     }
     stapes_count(&counter->overflows, outside);
     memcpy(work, frame, STAPES_ANALYSIS_SAMPLES * sizeof *work);
@@ -215,8 +215,7 @@ void stapes_irfft(const stapes_complex_t *spectrum, int32_t *frame, stapes_count
 {
     bool outside = false;
     for (size_t k = 0; k <= LENGTH; k++) {
-        outside |= spectrum[k].re > GUARD || spectrum[k].re < -GUARD;
-        outside |= spectrum[k].im > GUARD || spectrum[k].im < -GUARD;
+        outside |= outside_guard(spectrum[k].re) || outside_guard(spectrum[k].im);
     }
     stapes_count(&counter->overflows, outside);
     for (size_t k = 0; k < LENGTH; k++) {

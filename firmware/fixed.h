@@ -129,7 +129,7 @@ static inline int stapes_bit_length(int64_t x)
 /* 2^61 / mantissa by table and one Newton step.
  *
  * mantissa  [2^30, 2^31), a normalised value
- * returns   (2^30, 2^31], relative error in [-2^-17, 0]
+ * returns   (2^30, 2^31], relative error in [-2^-17, 2^-30]
  * source    Newton-Raphson; start value from stapes_reciprocal_uq16
  */
 static inline uint32_t stapes_reciprocal(uint32_t mantissa)
@@ -152,7 +152,7 @@ static inline int32_t stapes_log2_q16(int64_t x)
     const int32_t fraction_q15 = (int32_t)((mantissa >> 7) & 0x7FFFU);
     const int32_t left = stapes_log2_q24[index];
     const int32_t step = stapes_log2_q24[index + 1U] - left;
-    const int32_t fraction_q24 = left + ((step * fraction_q15 + (1 << 14)) >> 15);
+    const int32_t fraction_q24 = left + (int32_t)(((int64_t)step * fraction_q15 + (1 << 14)) >> 15);
     return (bits - 1) * (1 << 16) + ((fraction_q24 + (1 << 7)) >> 8);
 }
 

@@ -39,7 +39,7 @@ void stapes_overlap_add(const int32_t *frame, int32_t *overlap, int16_t *pcm, st
 
 /* Spectrum of a real frame, scale 1/N; same fraction bits as the frame.
  *
- * frame     N samples, |x| <= 2^30, else one overflow is counted
+ * frame     N samples in [-2^30, 2^30), else one overflow is counted
  * work      N words of workspace; may not be the frame
  * spectrum  N/2 + 1 bins
  */
@@ -47,7 +47,7 @@ void stapes_rfft(const int32_t *frame, int32_t *work, stapes_complex_t *spectrum
 
 /* Real frame of a half spectrum, scale 1/N: stapes_irfft(stapes_rfft(x)) is x / N.
  *
- * spectrum  |re|, |im| <= 2^30, else one overflow is counted
+ * spectrum  re, im in [-2^30, 2^30), else one overflow is counted
  * frame     N samples, saturated when the final doubling does not fit
  */
 void stapes_irfft(const stapes_complex_t *spectrum, int32_t *frame, stapes_counter_t *counter);

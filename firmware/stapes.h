@@ -18,8 +18,6 @@
 #include "stapes_model.h"
 #include "stapes_tables.h"
 
-#define STAPES_UNITY_GAIN_Q15 32768U
-
 /* The stages of one hop, in order: the index into the counters. */
 typedef enum {
     STAPES_WINDOW,
@@ -82,7 +80,8 @@ typedef struct {
     stapes_counter_t counters[STAPES_STAGES];
 } stapes_state_t;
 
-_Static_assert(sizeof(stapes_state_t) <= STAPES_STATE_BYTES_MAX, "the state is larger than its memory map says");
+_Static_assert(sizeof(stapes_state_t) == STAPES_STATE_BYTES, "the state is not as in its memory map");
+_Static_assert(STAPES_ANALYSIS_SAMPLES % STAPES_HOP_SAMPLES == 0, "the history moves by whole hops");
 
 /* Home state and parameters; NULL takes the defaults of the contract.
  *

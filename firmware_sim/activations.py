@@ -19,7 +19,7 @@ _ONE_HIGHER = (
     4, 8, 12, 14, 15, 16, 17, 19, 20, 21, 22, 25, 27, 28, 29, 30, 31, 33, 34, 35, 37, 39, 40, 41, 43, 44, 45, 46,
     49, 50, 54, 62, 63, 64, 66, 82, 86, 93, 100, 103, 112, 116, 135, 255,
 )  # fmt: skip
-"""Where TFLM's table is one above the formula (export/recover_sigmoid_table.py reads it off the kernel)."""
+"""Where TFLM's table is one above the formula (tests/recover_sigmoid_table.py reads it off the kernel)."""
 
 
 def sigmoid_formula() -> Ints:
@@ -68,10 +68,8 @@ def _to_table_step(x: Ints, scale: float, kind: str) -> tuple[Ints, Ints]:
            to the rounding of half a unit
     """
     bits = int(np.log2(scale)) + 12
-    if bits == 0 or (kind == "TANH" and bits == 1):
-        scaled = x * (3 << bits)
-    else:
-        scaled = fixed.shr_round(x * 24576, 13 - bits)
+    exact = bits == 0 or (kind == "TANH" and bits == 1)
+    scaled = x * (3 << bits) if exact else fixed.shr_round(x * 24576, 13 - bits)
     return scaled, np.abs(scaled)
 
 
@@ -110,10 +108,8 @@ def _int8(kind: str, centred: Ints, scale: float) -> Ints:
     radius = int(15.0 * 2.0 ** (31 - _INTEGER_BITS) / 2.0**left)
     inside = np.where(np.abs(centred) < radius, centred, 0)
     q27 = fixed.mbqm32(inside, multiplier, left)
-    if kind == "LOGISTIC":
-        y = fixed.rdbpot(_gemmlowp_logistic(q27), 23) - 128
-    else:
-        y = fixed.rdbpot(_gemmlowp_tanh(q27), 24)
+    logistic = kind == "LOGISTIC"
+    y = fixed.rdbpot(_gemmlowp_logistic(q27), 23) - 128 if logistic else fixed.rdbpot(_gemmlowp_tanh(q27), 24)
     y = np.clip(y, -128, 127)
     return np.where(centred >= radius, 127, np.where(centred <= -radius, -128, y))
 

@@ -24,7 +24,9 @@ class Scheme:
     bias_dtype        of the biases
     x_scale           of the network input
     state_scale       of the GRU states
-    candidate_scale   of tanh's input, difference_scale of h - n, gate_scale of the sigmoid's input
+    gate_scale        of the gates' sigmoid input, candidate_scale of tanh's input
+    gate_term_scale, candidate_term_scale  of the terms W x and U h that add up to those inputs: a term may be
+                      large where the sum is not, so its range is wider
     head_scale        of the mask's sigmoid input
     sigmoid, tanh     (scale, zero point) of those outputs, fixed by TFLite
     tie_free          inputs of FULLY_CONNECTED even and biases odd: states and fc1 pass through a doubling
@@ -35,9 +37,10 @@ class Scheme:
     bias_dtype: str
     x_scale: float
     state_scale: float
+    gate_term_scale: float
     gate_scale: float
+    candidate_term_scale: float
     candidate_scale: float
-    difference_scale: float
     head_scale: float
     sigmoid: tuple[float, int]
     tanh: tuple[float, int]
@@ -47,7 +50,8 @@ class Scheme:
 INT16X8 = Scheme(
     name="int16x8", dtype="int16", bias_dtype="int64",
     x_scale=2.0**-12, state_scale=2.0**-15,
-    gate_scale=2.0**-11, candidate_scale=2.0**-13, difference_scale=2.0**-14, head_scale=2.0**-11,
+    gate_term_scale=2.0**-11, gate_scale=2.0**-11,
+    candidate_term_scale=2.0**-11, candidate_scale=2.0**-13, head_scale=2.0**-11,
     sigmoid=(2.0**-15, 0), tanh=(2.0**-15, 0), tie_free=True,
 )  # fmt: skip
 """LOGISTIC from 2^-11 and TANH from 2^-13: at other scales LiteRT runs another algorithm."""
@@ -55,7 +59,8 @@ INT16X8 = Scheme(
 INT8 = Scheme(
     name="int8", dtype="int8", bias_dtype="int32",
     x_scale=2.0**-4, state_scale=2.0**-7,
-    gate_scale=2.0**-4, candidate_scale=2.0**-5, difference_scale=2.0**-6, head_scale=2.0**-4,
+    gate_term_scale=2.0**-3, gate_scale=2.0**-3,
+    candidate_term_scale=2.0**-4, candidate_scale=2.0**-4, head_scale=2.0**-4,
     sigmoid=(2.0**-8, -128), tanh=(2.0**-7, 0), tie_free=False,
 )  # fmt: skip
 
@@ -126,26 +131,48 @@ def gru_cell(b: Builder, name: str, x: Tensor, h: Tensor, weights: GruWeights) -
     r, z = sigmoid(W_rz x + U_rz h);  n = tanh(W_n x + r * (U_n h));  h' = n + z * (h - n)
     """
     s, size = b.scheme, h.shape[0]
-    x_rz = b.dense(f"{name}_x_rz", x, weights.x_rz, s.gate_scale)
-    x_n = b.dense(f"{name}_x_n", x, weights.x_n, s.candidate_scale)
-    h_rz = b.dense(f"{name}_h_rz", h, weights.h_rz, s.gate_scale)
-    h_n = b.dense(f"{name}_h_n", h, weights.h_n, s.candidate_scale)
+    x_rz = b.dense(f"{name}_x_rz", x, weights.x_rz, s.gate_term_scale)
+    x_n = b.dense(f"{name}_x_n", x, weights.x_n, s.candidate_term_scale)
+    h_rz = b.dense(f"{name}_h_rz", h, weights.h_rz, s.gate_term_scale)
+    h_n = b.dense(f"{name}_h_n", h, weights.h_n, s.candidate_term_scale)
 
     rz_in = b.append(Add, [x_rz, h_rz], b.tensor(f"{name}_rz_in", 2 * size, s.gate_scale))
     rz = b.append(Logistic, [rz_in], b.tensor(f"{name}_rz", 2 * size, *s.sigmoid))
     r, z = (b.tensor(f"{name}_{gate}", size, *s.sigmoid) for gate in "rz")
     b.ops.append(Split([rz], [r, z]))
 
-    r_h_n = b.append(Mul, [r, h_n], b.tensor(f"{name}_r_h_n", size, s.candidate_scale))
+    r_h_n = b.append(Mul, [r, h_n], b.tensor(f"{name}_r_h_n", size, s.candidate_term_scale))
     n_in = b.append(Add, [x_n, r_h_n], b.tensor(f"{name}_n_in", size, s.candidate_scale))
     n = b.append(Tanh, [n_in], b.tensor(f"{name}_n", size, *s.tanh))
 
-    difference = b.append(Sub, [h, n], b.tensor(f"{name}_h_minus_n", size, s.difference_scale))
-    kept = b.append(Mul, [z, difference], b.tensor(f"{name}_kept", size, s.difference_scale))
-    if not s.tie_free:
-        return b.append(Add, [n, kept], b.tensor(f"{h.name}_next", size, s.state_scale))
-    half = b.append(Add, [n, kept], b.tensor(f"{name}_h_half", size, 2 * s.state_scale))
+    return _blend_even(b, name, n, z, h) if s.tie_free else _blend(b, name, n, z, h)
+
+
+def _blend_even(b: Builder, name: str, n: Tensor, z: Tensor, h: Tensor) -> Tensor:
+    """h' = n + z * (h - n) with an even h and one rounding, the product's.
+
+    n is first brought to the step of the state (2^-14), so h - n and the sum are exact. As |z| < 1 the rounded
+    product never passes h - n: h' lies between n and h, cannot saturate and cannot drift. Halving h - n
+    instead, with n odd, would push a kept state 2 LSB a step away from zero until it saturates.
+    """
+    step = 2 * b.scheme.state_scale
+    n_half = b.append(Quantize, [n], b.tensor(f"{name}_n_half", n.shape[0], step))
+    difference = b.append(Sub, [h, n_half], b.tensor(f"{name}_h_minus_n", n.shape[0], step))
+    kept = b.append(Mul, [z, difference], b.tensor(f"{name}_kept", n.shape[0], step))
+    half = b.append(Add, [n_half, kept], b.tensor(f"{name}_h_half", n.shape[0], step))
     return b.even(f"{h.name}_next", half)
+
+
+def _blend(b: Builder, name: str, n: Tensor, z: Tensor, h: Tensor) -> Tensor:
+    """h' = (n - z * n) + z * h: int8 has no bit to spare for h - n, whose range is twice that of h.
+
+    Both products round alike and monotonically, so h' lies between n and h and a kept state stays.
+    """
+    size, scale = n.shape[0], b.scheme.state_scale
+    lost = b.append(Mul, [z, n], b.tensor(f"{name}_z_n", size, scale))
+    new = b.append(Sub, [n, lost], b.tensor(f"{name}_new", size, scale))
+    kept = b.append(Mul, [z, h], b.tensor(f"{name}_kept", size, scale))
+    return b.append(Add, [new, kept], b.tensor(f"{h.name}_next", size, scale))
 
 
 def mask_head(b: Builder, h: Tensor, fc1: Dense, fc1_scale: float, fc2: Dense) -> Tensor:

@@ -8,7 +8,7 @@ which raises when the value does not fit.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import floor
+from math import floor, isfinite
 
 CONTRACT_VERSION = 1
 SAMPLE_RATE_HZ = 16_000
@@ -28,8 +28,10 @@ def q(value: float, fraction_bits: int, *, bits: int, signed: bool = True) -> in
     fraction_bits  fraction bits of the result
     bits           width of the result, sign included
     returns        int, value * 2^fraction_bits rounded
-    raises         ContractError when the result does not fit
+    raises         ContractError when the result does not fit, or the value is not finite
     """
+    if not isfinite(value):
+        raise ContractError(f"{value} in q{fraction_bits} has no integer")
     scaled = value * 2.0**fraction_bits
     result = floor(abs(scaled) + 0.5) * (1 if scaled >= 0 else -1)
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)

@@ -55,6 +55,7 @@ def layer_norm(feature_q16: Ints, counter: Counter) -> Ints:
     """
     bins = feature_q16.shape[1]
     operations("mac64", feature_q16.size)
+    operations("mac32", feature_q16.size)
     centred_q12 = shr_round(feature_q16 - _mean(feature_q16)[:, None], 4)
     square_sum_q24 = (centred_q12 * centred_q12).sum(axis=1)
     mean_square_q24 = mix_q31(square_sum_q24, contract.q(1.0 / bins, 31, bits=32), square_sum_q24, 0)

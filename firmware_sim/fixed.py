@@ -109,13 +109,14 @@ def reciprocal(mantissa: Ints) -> Ints:
     """2^61 / mantissa by table and one Newton step.
 
     mantissa  int64 [2^30, 2^31), a normalised value
-    returns   int64 (2^30, 2^31], relative error in [-2^-17, 0]
+    returns   int64 [2^30 - 2^10, 2^31), relative error in [-2^-17, 2^-30]
     source    Newton-Raphson; start value from tables.RECIPROCAL_UQ16
     """
     operations("mac32", 2 * mantissa.size)
     start = tables.RECIPROCAL_UQ16[(mantissa >> 22) & 0xFF] << 15
     defect = (1 << 32) - ((mantissa * start) >> 30)
-    return (start * defect) >> 31
+    inverse: Ints = (start * defect) >> 31
+    return inverse
 
 
 def log2_q16(x: Ints) -> Ints:
@@ -131,7 +132,7 @@ def log2_q16(x: Ints) -> Ints:
     fraction_q15 = (mantissa >> 7) & 0x7FFF
     left = tables.LOG2_Q24[index]
     step = tables.LOG2_Q24[index + 1] - left
-    fraction_q24 = left + ((step * fraction_q15 + (1 << 14)) >> 15)
+    fraction_q24: Ints = left + ((step * fraction_q15 + (1 << 14)) >> 15)
     return ((bits - 1) << 16) + ((fraction_q24 + (1 << 7)) >> 8)
 
 
@@ -153,7 +154,8 @@ def srdhm(a: Ints, b: Ints | int) -> Ints:
     source   gemmlowp SaturatingRoundingDoublingHighMul, with its truncating division folded into a floor
     """
     operations("mac32", a.size)
-    return np.minimum((a * b + (1 << 30)) >> 31, I32_MAX)
+    product: Ints = np.minimum((a * b + (1 << 30)) >> 31, I32_MAX)
+    return product
 
 
 def rdbpot(x: Ints, exponent: Ints | int) -> Ints:

@@ -45,6 +45,7 @@ class Graph:
     inputs, outputs  tensors at the boundary: x and the states in, the mask and the next states out;
                      the state `h` comes back as `h_next`, with the same dtype, scale and zero point
     tensors          every tensor by name, constants included, in order of first use
+    states           name of each state input -> its next value among the outputs
     meta             JSON-able facts: profile, wiener_floor_q15, contract_version, student_sha256
     scheme           "int16x8" or "int8"
     raises           GraphError when an op reads what nothing computes, or names are not unique
@@ -62,7 +63,7 @@ class Graph:
         self.inputs, self.outputs = tuple(inputs), tuple(outputs)
         self.meta = {**meta, "contract_version": CONTRACT_VERSION}
         self.tensors = self._check_and_collect()
-        self.states = {t.name: self.tensors[f"{t.name}_next"] for t in self.inputs[1:]}
+        self.states = self._pair_states()
         self.digest = hashlib.sha256(self._canonical()).hexdigest()
 
     def _check_and_collect(self) -> dict[str, Tensor]:
@@ -92,26 +93,25 @@ class Graph:
         for tensor in self.outputs:
             if tensors.get(tensor.name) is not tensor:
                 raise GraphError(f"output {tensor.name} is never computed")
-        self._check_states()
         return tensors
 
-    def _check_states(self) -> None:
+    def _pair_states(self) -> dict[str, Tensor]:
+        """Each input `h` whose output `h_next` exists, and that output; both must have one code."""
         outputs = {t.name: t for t in self.outputs}
-        for state in self.inputs[1:]:
-            after = outputs.get(f"{state.name}_next")
-            codes = [(t.dtype, t.shape, t.scale, t.zero_point) for t in (state, after) if t is not None]
-            if len(set(codes)) != 1 or len(codes) != 2:
-                raise GraphError(f"state {state.name} has no output {state.name}_next of the same code")
+        pairs = {t: outputs[f"{t.name}_next"] for t in self.inputs if f"{t.name}_next" in outputs}
+        for before, after in pairs.items():
+            codes = {(t.dtype, t.shape, t.scale, t.zero_point) for t in (before, after)}
+            if len(codes) != 1:
+                raise GraphError(f"state {before.name} and {after.name} differ in dtype, shape or scale")
+        return {before.name: after for before, after in pairs.items()}
 
     # ------------------------------------------------------------ run
 
     def home_state(self, streams: int = 1) -> dict[str, Ints]:
         """The quantized zero of every state, (streams, n) int64: where a stream begins and a reset returns."""
-        return {t.name: np.full((streams, *t.shape), t.zero_point, np.int64) for t in self.inputs[1:]}
+        return {name: np.full((streams, *t.shape), t.zero_point, np.int64) for name, t in self.states.items()}
 
-    def run(
-        self, inputs: Mapping[str, Ints], counter: Counter | None = None, trace: bool = False
-    ) -> dict[str, Ints]:
+    def run(self, inputs: Mapping[str, Ints], counter: Counter | None = None, trace: bool = False) -> dict[str, Ints]:
         """One step.
 
         inputs   name -> (streams, n) int64 within the tensor's dtype; scheme int16x8: even values only
@@ -162,16 +162,21 @@ class Graph:
         """Header as sorted JSON, then the constants, little-endian, in order: what the digest names."""
         return _json(self._header()) + b"".join(_little_endian(t.data).tobytes() for t in self._constants())
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the graph as .npz: equal graphs give equal bytes. The file appears whole or not at all."""
+    def to_bytes(self) -> bytes:
+        """The graph as an .npz file; equal graphs give equal bytes."""
         header = np.frombuffer(_json({**self._header(), "digest": self.digest}), np.uint8)
+        members = {"graph": header} | {t.name: _little_endian(t.data) for t in self._constants()}
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+            for name, array in members.items():
+                archive.writestr(zipfile.ZipInfo(f"{name}.npy", _EPOCH), _npy(array))
+        return buffer.getvalue()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the graph; the file appears whole or not at all. Raises OSError when it cannot be written."""
         temporary = Path(f"{os.fspath(path)}.part")
         try:
-            with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-                archive.writestr(zipfile.ZipInfo("graph.npy", _EPOCH), _npy(header))
-                for tensor in self._constants():
-                    member = zipfile.ZipInfo(f"{tensor.name}.npy", _EPOCH)
-                    archive.writestr(member, _npy(_little_endian(tensor.data)))
+            temporary.write_bytes(self.to_bytes())
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)

@@ -20,6 +20,7 @@ def window(history: Ints, profile: Profile) -> Ints:
     history  (streams, N) int16  the last N samples, newest last
     returns  (streams, N) int32  frame_q30, |x| <= 2^30, rounded half up
     """
+    operations("mac32", history.size)
     return shr_round(history * tables.analysis_window_q31(profile), 16)
 
 

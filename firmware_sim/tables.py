@@ -19,7 +19,7 @@ def _frozen(values: npt.NDArray[np.float64] | Table) -> Table:
 
 
 def _reciprocal() -> Table:
-    """First guess of 2^61 / m, m in [2^30, 2^31): 256 entries at interval centres, relative error < 2^-9."""
+    """First guess of 2^61 / m, m in [2^30, 2^31): 256 entries at interval centres, relative error <= 2^-9."""
     centre = (np.arange(256) + 256.5) / 512.0
     return _frozen(np.minimum(np.rint(2.0**15 / centre), 2**16 - 1))
 

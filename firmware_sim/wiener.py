@@ -161,7 +161,8 @@ def log_likelihood(prior_uq16: Ints, xi_uq16: Ints) -> Ints:
 
 def full_spectrum_sum(half: Ints) -> Ints:
     """Sum over N bins of a half spectrum: inner bins count twice, DC and Nyquist once."""
-    return 2 * half.sum(axis=1) - half[:, 0] - half[:, -1]
+    total: Ints = 2 * half.sum(axis=1) - half[:, 0] - half[:, -1]
+    return total
 
 
 def followed_noise(noise: Ints, power: Ints) -> Ints:

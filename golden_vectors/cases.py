@@ -192,12 +192,13 @@ def extreme_features(steps: int) -> Ints:
 
 ONE = UNITY_GAIN_Q15
 WIENER_ONLY = Parameters(use_network=False, wiener_floor_q15=0)
-EDGES = Parameters(gain_floor_q15=1, dry_q15=ONE - 1, wiener_floor_q15=1)
+LOW_EDGES = Parameters(gain_floor_q15=ONE - 1, dry_q15=1, wiener_floor_q15=1)
+HIGH_EDGES = Parameters(gain_floor_q15=1, dry_q15=ONE, wiener_floor_q15=ONE)
 
 CASES: tuple[Case, ...] = (
     StreamCase(1, "speech_rain", "speech", ("WholeLoop", "VadSum"), 120, noisy(0.3)),
     StreamCase(2, "speech_river", "speech", ("WholeLoop", "Adaptation"), 100, mixture(4.5, 7.0, 24000)),
-    StreamCase(3, "speech_pause", "speech", ("NoiseFloor", "VadSum"), 100, mixture(7.3, 0.0, 0)),
+    StreamCase(3, "speech_pause", "speech", ("NoiseFloor", "SnrCeiling"), 100, mixture(7.3, 0.0, 0)),
     StreamCase(4, "speech_int8", "speech", ("WholeLoop", "Scheme8"), 100, noisy(0.3), scheme="int8"),
     StreamCase(5, "silence", "levels", ("NoiseFloor",), 60, constant(0)),
     StreamCase(6, "dither_1lsb", "levels", ("NoiseFloor", "Rounding"), 60, uniform(1, 1)),
@@ -210,13 +211,14 @@ CASES: tuple[Case, ...] = (
     StreamCase(
         13, "reset_in_speech", "reset", ("StateLost", "ResetWhileLearning"), 110, noisy(0.6), resets=(45, 60)
     ),
-    StreamCase(14, "bypass", "parameters", ("Bypass",), 60, noisy(0.9), Parameters(bypass=True)),
-    StreamCase(15, "gain_floor", "parameters", ("GainFloor",), 70, noisy(1.2), Parameters(gain_floor_q15=10362)),
-    StreamCase(16, "dry_wet", "parameters", ("DryWet",), 70, noisy(1.5), Parameters(dry_q15=9830)),
-    StreamCase(17, "wiener_only", "parameters", ("WienerOnly",), 90, noisy(0.3), WIENER_ONLY),
-    StreamCase(18, "parameter_edges", "parameters", ("ParameterEdge",), 60, noisy(1.8), EDGES),
-    NetworkCase(19, "network_speech_int16x8", "network", ("ClosedLoop",), 200, real_features, "int16x8"),
-    NetworkCase(20, "network_speech_int8", "network", ("ClosedLoop",), 200, real_features, "int8"),
-    NetworkCase(21, "network_extreme_int16x8", "network", ("NetworkSaturation",), 80, extreme_features, "int16x8"),
-    NetworkCase(22, "network_extreme_int8", "network", ("NetworkSaturation",), 80, extreme_features, "int8"),
+    StreamCase(14, "bypass", "settings", ("Bypass",), 60, noisy(0.9), Parameters(bypass=True)),
+    StreamCase(15, "gain_floor", "settings", ("GainFloor",), 70, noisy(1.2), Parameters(gain_floor_q15=10362)),
+    StreamCase(16, "dry_wet", "settings", ("DryWet",), 70, noisy(1.5), Parameters(dry_q15=9830)),
+    StreamCase(17, "wiener_only", "settings", ("WienerOnly",), 90, noisy(0.3), WIENER_ONLY),
+    StreamCase(18, "gain_floor_edge", "settings", ("ParameterEdge",), 50, noisy(1.8), LOW_EDGES),
+    StreamCase(19, "dry_edge", "settings", ("ParameterEdge",), 50, noisy(1.8), HIGH_EDGES),
+    NetworkCase(20, "network_speech_int16x8", "network", ("ClosedLoop",), 200, real_features, "int16x8"),
+    NetworkCase(21, "network_speech_int8", "network", ("ClosedLoop",), 200, real_features, "int8"),
+    NetworkCase(22, "network_extreme_int16x8", "network", ("NetworkSaturation",), 80, extreme_features, "int16x8"),
+    NetworkCase(23, "network_extreme_int8", "network", ("NetworkSaturation",), 80, extreme_features, "int8"),
 )

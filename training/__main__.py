@@ -5,59 +5,148 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # the GRU is slower on two threads than on one (measured)
+from firmware_sim.contract import ContractError
+from firmware_sim.graph import GraphError
+from training.datasets import CorpusError
+from training.files import RunError
 
-DEFAULT_CORPUS = Path("build/corpus")
-DEFAULT_STUDENT = Path("build/student.npz")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # measured: this GRU is slower on two threads than on one
 
-
-def _fit(arguments: argparse.Namespace) -> None:
-    import torch
-
-    from training.datasets import load_manifest
-    from training.fit import FitSettings, fit
-
-    torch.set_num_threads(arguments.threads)
-    torch.set_flush_denormal(True)
-    settings = FitSettings(
-        loss=arguments.loss,
-        schedule=arguments.schedule,
-        learning_rate=arguments.learning_rate,
-        blocks=arguments.blocks,
-        minutes=arguments.minutes,
-        streams=arguments.streams,
-        seed=arguments.seed,
-        patience=arguments.patience,
-    )
-    fit(load_manifest(arguments.corpus), settings, arguments.folder, resume=arguments.resume)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
-    doors = parser.add_subparsers(dest="door", required=True)
-    fit = doors.add_parser("fit", help="train the student")
-    fit.add_argument("--corpus", type=Path, default=DEFAULT_CORPUS)
-    fit.add_argument("--folder", type=Path, default=Path("build/fit"))
-    fit.add_argument("--loss", default="compressed")
-    fit.add_argument("--schedule", default="cosine")
-    fit.add_argument("--learning-rate", type=float, default=3e-3)
-    fit.add_argument("--blocks", type=int, default=0)
-    fit.add_argument("--minutes", type=float, default=0.0)
-    fit.add_argument("--streams", type=int, default=64)
-    fit.add_argument("--threads", type=int, default=1)
-    fit.add_argument("--seed", type=int, default=0)
-    fit.add_argument("--patience", type=int, default=0)
-    fit.add_argument("--resume", action="store_true")
-    fit.set_defaults(run=_fit)
-    return parser
+CORPUS = Path("build/corpus")
+STUDENT = Path("build/student.npz")
+MODELS = {"device": Path("firmware_sim/model.npz"), "device_int8": Path("firmware_sim/model_int8.npz")}
+_STOPPED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Run one door; returns the exit code: 0 done, 1 with one line on stderr, 130 stopped by the user."""
     arguments = _parser().parse_args(argv)
-    arguments.run(arguments)
+    door: Callable[[argparse.Namespace], int] = arguments.run
+    try:
+        return door(arguments)
+    except (ContractError, CorpusError, GraphError, RunError) as error:
+        return _refuse(arguments.door, error)
+    except KeyboardInterrupt:
+        print(f"stapes: {arguments.door}: stopped", file=sys.stderr)
+        return _STOPPED
+
+
+def _refuse(door: str, error: Exception) -> int:
+    print(f"stapes: {door}: {error}", file=sys.stderr)
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training", description="Teach the student.")
+    doors = parser.add_subparsers(dest="door", required=True, metavar="corpus | fit | evaluate | enhance")
+    _corpus_door(doors.add_parser("corpus", help="fetch and build the corpus of speech and noise"))
+    _fit_door(doors.add_parser("fit", help="train the student and write build/student.npz"))
+    _evaluate_door(doors.add_parser("evaluate", help="score systems on the test split"))
+    _enhance_door(doors.add_parser("enhance", help="run the float student on a file"))
+    return parser
+
+
+def _corpus_door(parser: argparse.ArgumentParser) -> None:
+    from training import corpus
+
+    corpus.add_arguments(parser)
+    parser.set_defaults(run=corpus.main)
+
+
+def _fit_door(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--corpus", type=Path, default=CORPUS, help="folder with manifest.csv (%(default)s)")
+    add("--folder", type=Path, default=Path("build/fit"), help="checkpoints, log and plot (%(default)s)")
+    add("--student", type=Path, default=STUDENT, help="where the result goes (%(default)s)")
+    add("--minutes", type=float, default=0.0, help="budget of time (60 where no budget is given)")
+    add("--blocks", type=int, default=0, help="budget of blocks; with this one a run is reproducible to the bit")
+    add("--loss", choices=("compressed", "seed"), default="compressed", help="(%(default)s)")
+    add("--schedule", choices=("cosine", "plateau"), default="cosine", help="(%(default)s)")
+    add("--learning-rate", type=float, default=3e-3, help="highest rate (%(default)s)")
+    add("--streams", type=int, default=64, help="parallel streams (%(default)s)")
+    add("--patience", type=int, default=0, help="stop after so many validations without a better one (0: never)")
+    add("--seed", type=int, default=0, help="initial weights and mixtures (%(default)s)")
+    add("--threads", type=int, default=1, help="threads of torch (%(default)s)")
+    add("--resume", action="store_true", help="go on from the checkpoint in --folder")
+    add("--export-only", action="store_true", help="write --student from the best checkpoint so far; do not train")
+    parser.set_defaults(run=_fit)
+
+
+def _fit(arguments: argparse.Namespace) -> int:
+    import torch
+
+    from training.datasets import load_manifest
+    from training.fit import FitSettings, fit, hand_off
+
+    torch.set_num_threads(arguments.threads)
+    torch.set_flush_denormal(True)
+    recordings = load_manifest(arguments.corpus, ("train", "validation"))
+    if not arguments.export_only:
+        settings = FitSettings(
+            loss=arguments.loss,
+            schedule=arguments.schedule,
+            learning_rate=arguments.learning_rate,
+            blocks=arguments.blocks,
+            minutes=arguments.minutes or (0.0 if arguments.blocks else 60.0),
+            streams=arguments.streams,
+            seed=arguments.seed,
+            patience=arguments.patience,
+        )
+        fit(recordings, settings, arguments.folder, resume=arguments.resume)
+    hand_off(arguments.folder, arguments.student, recordings)
+    print(f"wrote {arguments.student}")
+    return 0
+
+
+def _evaluate_door(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--corpus", type=Path, default=CORPUS, help="folder with manifest.csv (%(default)s)")
+    add("--student", type=Path, help=f"float student ({STUDENT} where it exists)")
+    add("--model", type=Path, help=f"integer model ({' and '.join(map(str, MODELS.values()))} where they exist)")
+    add("--pairs", type=int, default=8, help="speech/noise pairs, each at five SNRs (%(default)s)")
+    add("--jobs", type=int, default=2, help="processes (%(default)s)")
+    add("-o", "--output", type=Path, default=Path("build/evaluation.json"), help="(%(default)s)")
+    parser.set_defaults(run=_evaluate)
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from training.datasets import load_manifest
+    from training.evaluate import SystemChoice, evaluate, print_table, write_evaluation
+    from training.progress import Report
+
+    student = arguments.student or (STUDENT if STUDENT.is_file() else None)
+    if arguments.model:
+        models = {"device": arguments.model}
+    else:
+        models = {name: path for name, path in MODELS.items() if path.is_file()}
+    recordings = load_manifest(arguments.corpus, ("test",))
+    with Report() as report:
+        scores = evaluate(recordings, SystemChoice(student, models), arguments.pairs, arguments.jobs, report)
+    write_evaluation(arguments.output, scores)
+    print_table(scores)
+    print(f"wrote {arguments.output}")
+    return 0
+
+
+def _enhance_door(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("input", type=Path, help="audio file of any rate and number of channels")
+    add("-o", "--output", type=Path, required=True, help="16-bit file, format after its name")
+    add("--student", type=Path, default=STUDENT, help="(%(default)s)")
+    add("--wiener-only", action="store_true", help="the classical filter alone, without a student")
+    parser.set_defaults(run=_enhance)
+
+
+def _enhance(arguments: argparse.Namespace) -> int:
+    from training.enhance import enhance_file
+    from training.handoff import load_student
+
+    student = None if arguments.wiener_only else load_student(arguments.student)[0]
+    enhance_file(arguments.input, arguments.output, student)
+    print(f"wrote {arguments.output}")
     return 0
 
 

@@ -64,7 +64,7 @@ class AudioCache:
     def __init__(self, limit_bytes: int = 2 << 30) -> None:
         """limit_bytes: memory to use; one recording is always kept, however long"""
         self.limit_bytes = limit_bytes
-        self._bytes = 0
+        self.held_bytes = 0
         self._entries: OrderedDict[str, np.ndarray] = OrderedDict()
 
     def get(self, path: Path | str) -> np.ndarray:
@@ -79,9 +79,9 @@ class AudioCache:
             raise CorpusError(f"{key} holds no samples: remove it from the recordings")
         samples.flags.writeable = False
         self._entries[key] = samples
-        self._bytes += samples.nbytes
-        while self._bytes > self.limit_bytes and len(self._entries) > 1:
-            self._bytes -= self._entries.popitem(last=False)[1].nbytes
+        self.held_bytes += samples.nbytes
+        while self.held_bytes > self.limit_bytes and len(self._entries) > 1:
+            self.held_bytes -= self._entries.popitem(last=False)[1].nbytes
         return samples
 
 

@@ -90,8 +90,8 @@ def _decode_pyav(path: Path, container: str | None) -> tuple[np.ndarray, int]:
 
 
 def high_pass(samples: np.ndarray) -> np.ndarray:
-    """50 Hz second-order Butterworth at 16 kHz: removes DC and hum below speech."""
-    return np.asarray(sosfilt(_HIGH_PASS, samples), dtype=np.float32)
+    """50 Hz second-order Butterworth at 16 kHz: removes hum below speech, and DC without a click at the start."""
+    return np.asarray(sosfilt(_HIGH_PASS, samples - samples.mean()), dtype=np.float32)
 
 
 def measure(samples: np.ndarray, rate_hz: int) -> Quality | None:

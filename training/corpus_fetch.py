@@ -44,33 +44,35 @@ def require_tools() -> None:
             raise CorpusError(NO_APT.format(tool=tool))
 
 
-def announced(package: str) -> Archive | None:
-    """The archive that apt would download, or None if apt does not know the package."""
-    run = subprocess.run(
-        ["apt-get", "download", "--print-uris", "-qq", package], capture_output=True, text=True
-    )
-    for line in run.stdout.splitlines():
-        words = line.split()
-        if len(words) >= 3 and words[0].startswith("'"):
-            digest = words[3].removeprefix("SHA256:") if words[3:] and words[3].startswith("SHA256:") else ""
-            return Archive(package, words[1], int(words[2]), digest)
-    return None
+def announced(packages: Sequence[str]) -> dict[str, Archive]:
+    """Name, size and SHA256 of the archives that apt would download, without those that apt does not know."""
+    command = ["apt-get", "download", "--print-uris", "-qq", *packages]
+    archives = {}
+    for line in subprocess.run(command, capture_output=True, text=True).stdout.splitlines():
+        uri, name, size, *digest = [*line.split(), ""]
+        if uri.startswith("'"):
+            package = name.split("_")[0]
+            archives[package] = Archive(package, name, int(size), digest[0].removeprefix("SHA256:"))
+    return archives
 
 
-def locate(package: str, cache: Path) -> Archive:
-    """The archive to use: the one that apt announces, else one that lies in the cache.
+def locate(packages: Sequence[str], cache: Path) -> list[Archive]:
+    """The archives to use: those that apt announces, else those that lie in the cache.
 
     raises    CorpusError: neither
     """
-    archive = announced(package)
-    if archive is not None:
-        return archive
-    held = sorted((cache / "debs").glob(f"{package}_*.deb"))
-    if not held:
+    found = announced(packages)
+    for package in packages:
+        held = sorted((cache / "debs").glob(f"{package}_*.deb"))
+        if package not in found and held:
+            found[package] = Archive(package, held[-1].name, held[-1].stat().st_size, "")
+    unknown = [package for package in packages if package not in found]
+    if unknown:
         raise CorpusError(
-            f"apt knows no package {package}: run `apt-get update` as root; the corpus is made for Debian 12"
+            f"apt knows no package {', '.join(unknown[:3])}: run `apt-get update` as root; "
+            "the corpus is made for Debian 12"
         )
-    return Archive(package, held[-1].name, held[-1].stat().st_size, "")
+    return [found[package] for package in packages]
 
 
 def check_space(archives: Sequence[Archive], cache: Path) -> None:
@@ -80,9 +82,7 @@ def check_space(archives: Sequence[Archive], cache: Path) -> None:
     cache.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(cache).free
     if free < needed:
-        raise CorpusError(
-            f"{cache} has {free >> 20} MB free, {needed >> 20} MB are needed: choose another --cache"
-        )
+        raise CorpusError(f"{cache} has {free >> 20} MB free, {needed >> 20} MB are needed: choose another --cache")
 
 
 def fetch(archive: Archive, cache: Path, advance: Advance = lambda size: None) -> Path:
@@ -115,9 +115,7 @@ def _download(archive: Archive, folder: Path, advance: Advance) -> Path:
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     command = ["apt-get", "download", "-qq", archive.package]
-    with subprocess.Popen(
-        command, cwd=temporary, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    ) as run:
+    with subprocess.Popen(command, cwd=temporary, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as run:
         told = 0
         while run.poll() is None:
             told = _tell(temporary, told, advance)

@@ -1,7 +1,7 @@
 """The corpus in parts: one part a source (a talker in a package, a package's noises, a split's babble).
 
-A part is built under a temporary name, moved into place, and then recorded in `parts/NAME.json` together with a key
-of everything it depends on. A record whose key still fits, and whose files are there, is kept.
+A part is built under a temporary name, moved into place, and then recorded in `parts/NAME.json` together
+with a key of everything it depends on. A record whose key still fits, and whose files are there, is kept.
 """
 
 from __future__ import annotations
@@ -26,16 +26,31 @@ from training.audio import RATE_HZ, AudioCache
 from training.corpus_clean import NOISE_LEVEL_DBFS, Prepared
 from training.corpus_sources import LICENCES, NOISE_KINDS, NoiseSource, SpeechSource
 
-COLUMNS = (
-    "file split kind package speaker language sex recording noise_kind seconds snr_db hf4_db native_rate"
-    " bandwidth_hz joined licence sources"
-).split()
+COLUMNS = [
+    "file",
+    "split",
+    "kind",
+    "package",
+    "speaker",
+    "language",
+    "sex",
+    "recording",
+    "noise_kind",
+    "seconds",
+    "snr_db",
+    "hf4_db",
+    "native_rate",
+    "bandwidth_hz",
+    "joined",
+    "licence",
+    "sources",
+]
 _BUILDER = 1  # raise it when a part built by older code must not be kept
 _LONG_S, _FULL_S, _SHORTEST_S = 2.5, 4.0, 1.0
 _GAP_S = (0.02, 0.15)
 _NAMED_BY_FOLDERS = ("megaglest-data", "searchandrescue-data")  # whose file names alone say too little
 _BABBLE_S = 30
-_BABBLE_COUNT = {"train": 30, "validation": 6, "test": 6}
+BABBLE_COUNT = {"train": 30, "validation": 6, "test": 6}
 _BABBLE_SEED = {"train": 1, "validation": 2, "test": 3}
 _BABBLE_SHORTEST_S = 1.5
 
@@ -103,7 +118,7 @@ def build_speech(source: SpeechSource, prepared: Iterable[Source], folder: Path)
     digests: list[str] = []
     taken = _taken(prepared, set(), counts, digests)
     rng = random.Random(source.speaker + source.package)
-    rows = []
+    rows: list[Row] = []
     for group in _groups(taken):
         clip = _joined(group, rng)
         if len(clip) < _SHORTEST_S * RATE_HZ:
@@ -129,10 +144,8 @@ def build_speech(source: SpeechSource, prepared: Iterable[Source], folder: Path)
     return Part(rows, dict(counts), digests)
 
 
-def _taken(
-    prepared: Iterable[Source], seen: set[str], counts: Counter[str], digests: list[str]
-) -> Iterator[Source]:
-    """Those that were kept and are not a copy of one seen before; counts the reasons, collects the digests."""
+def _taken(prepared: Iterable[Source], seen: set[str], counts: Counter[str], digests: list[str]) -> Iterator[Source]:
+    """Those that were kept and are no copy of one seen before; counts reasons, collects digests."""
     for path, item in prepared:
         reason = "duplicate" if item.reason == "ok" and item.digest in seen else item.reason
         counts[reason] += 1
@@ -208,7 +221,7 @@ def noise_kind(package: str, path: str) -> str:
 
 
 def build_babble(speech: Sequence[Row], split: str, out: Path, folder: Path) -> Part:
-    """Crowds of 4 to 8 talkers of the same split in a room: each voice with its own level and reverberation."""
+    """Crowds of 4 to 8 talkers of one split in a room: each voice with its own level and reverberation."""
     rng = np.random.default_rng(_BABBLE_SEED[split])
     talkers: dict[str, list[Path]] = {}
     for row in speech:
@@ -217,7 +230,7 @@ def build_babble(speech: Sequence[Row], split: str, out: Path, folder: Path) -> 
     names = sorted(talkers)
     rows = []
     audio = AudioCache()
-    for index in range(_BABBLE_COUNT[split] if names else 0):
+    for index in range(BABBLE_COUNT[split] if names else 0):
         count = int(rng.integers(4, 9))
         voices = [str(name) for name in rng.choice(names, min(count, len(names)), replace=False)]
         voices += [names[rng.integers(len(names))] for _ in range(count - len(voices))]
@@ -228,7 +241,14 @@ def build_babble(speech: Sequence[Row], split: str, out: Path, folder: Path) -> 
         _write_flac(folder / file, crowd)
         rows.append(
             {
-                **_row(file, split, "noise", "made from speech of the same split", f"babble:{split}:{index}", crowd),
+                **_row(
+                    file,
+                    split,
+                    "noise",
+                    "made from speech of the same split",
+                    f"babble:{split}:{index}",
+                    crowd,
+                ),
                 "noise_kind": "babble",
                 "native_rate": RATE_HZ,
                 "bandwidth_hz": RATE_HZ // 2,
@@ -244,7 +264,7 @@ def _voice(clips: Sequence[Path], audio: AudioCache, rng: np.random.Generator) -
     length = _BABBLE_S * RATE_HZ
     pieces: list[np.ndarray] = []
     while sum(map(len, pieces)) < length + RATE_HZ:
-        pieces.append(audio.get(clips[rng.integers(len(clips))]) / np.float32(32768.0))
+        pieces.append(audio.get(clips[int(rng.integers(len(clips)))]) / np.float32(32768.0))
         pieces.append(np.zeros(int(rng.uniform(0.1, 0.6) * RATE_HZ), dtype=np.float32))
     start = int(rng.integers(0, RATE_HZ))
     dry = np.concatenate(pieces)[start : start + length]

@@ -130,9 +130,7 @@ SPEECH = (
     _asterisk("fr", "fr_june", "train", "f"),
     SpeechSource("cs_fillets_m", _FILLETS, r"/cs/[^/]+-m-[^/]+\.ogg$", "train", "cs", "f"),
     SpeechSource("cs_fillets_v", _FILLETS, r"/cs/[^/]+-v-[^/]+\.ogg$", "train", "cs", "m"),
-    SpeechSource(
-        "cs_fillets_x", _FILLETS, r"/cs/[^/]+-(?!m-|v-)[a-z0-9]+-[^/]+\.ogg$", "train", "cs", "mixed", 26.0
-    ),
+    SpeechSource("cs_fillets_x", _FILLETS, r"/cs/[^/]+-(?!m-|v-)[a-z0-9]+-[^/]+\.ogg$", "train", "cs", "mixed", 26.0),
     _tuxpaint("ro", "ro_tux", "train", "f"),
     _tuxpaint("ru", "ru_tux", "train", "m"),
     _tuxpaint("da", "da_joe", "train", "m", 23.0),
@@ -170,25 +168,20 @@ _LINCITY_NOT_TRAIN = (  # the other splits, all of their series, and jingles tha
     "Rocket|Tip|Window|Substation|PowerSolar|TraficLow|Market|School|Recycle|SportsCroud|RailTrain"
     f"|{_LINCITY_VALIDATION}"
 )
-_MEGAGLEST_SETS = (
-    "birch_forest|dark_forest|desert2|fernland|mediterran|spring|autumn|evergreen|winter|rain_forest"
-)
+_MEGAGLEST_SETS = "birch_forest|dark_forest|desert2|fernland|mediterran|spring|autumn|evergreen|winter|rain_forest"
 _SCORCHED = (
     r"wav/misc/(birds1|rain|citysounds|oceanwaves|cessna|cheeringloop|factoryloop1|helicopter|frogs|t38|splash"
     r"|bees)\.wav$|napalm\.wav|bees\.wav"
 )
 _SEARCH_AND_RESCUE = (
-    "engine_inside|engine_outside|jet_engine_inside2|helicopter_engine_outside[23]?|hh65/engine_start"
-    "|jet_engine_start2"
+    "engine_inside|engine_outside|jet_engine_inside2|helicopter_engine_outside[23]?|hh65/engine_start|jet_engine_start2"
 )
 _FLARE = "rain|wind_loop|cave_wind_loop|river_loop|bird_twitter_loop|open_fire|cave_droplets_loop"
 _SIMUTRANS = "bus|truck|buzzsaw|steam|crossing|tree-cutting|seagulls|Water|planelow|forest|tropic"
 _MINETEST = r"fire_large|fire_small|fire_fire\.1|env_sounds_water\.\d|default_furnace_active"
 
 NOISE = (
-    NoiseSource(
-        "train", "megaglest-data", rf"/({_MEGAGLEST_SETS})/sounds/[^/]+\.(ogg|wav)$", min_seconds=5.0
-    ),
+    NoiseSource("train", "megaglest-data", rf"/({_MEGAGLEST_SETS})/sounds/[^/]+\.(ogg|wav)$", min_seconds=5.0),
     NoiseSource(
         "train",
         "btanks-data",

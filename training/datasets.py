@@ -65,14 +65,10 @@ def load_manifest(corpus: Path | str, splits: Iterable[str] = SPLITS) -> list[Re
             raise CorpusError(f"{manifest} is not a corpus manifest: no column {', '.join(sorted(missing))}")
         rows = [_manifest_row(manifest, row) for row in reader if row["split"] in wanted]
     if not rows:
-        raise CorpusError(
-            f"{manifest} lists no recordings of {', '.join(sorted(wanted))}: rebuild the corpus"
-        )
+        raise CorpusError(f"{manifest} lists no recordings of {', '.join(sorted(wanted))}: rebuild the corpus")
     absent = next((row.path for row in rows if not row.path.is_file()), None)
     if absent is not None:
-        raise CorpusError(
-            f"{manifest} lists {absent}, which is not there: rebuild with `python -m training corpus`"
-        )
+        raise CorpusError(f"{manifest} lists {absent}, which is not there: rebuild with `python -m training corpus`")
     return rows
 
 
@@ -80,13 +76,9 @@ def _manifest_row(manifest: Path, row: dict[str, str]) -> Recording:
     try:
         seconds = float(row["seconds"])
     except (TypeError, ValueError):
-        raise CorpusError(
-            f"{manifest}: seconds of {row['file']} is {row['seconds']!r}, not a number"
-        ) from None
+        raise CorpusError(f"{manifest}: seconds of {row['file']} is {row['seconds']!r}, not a number") from None
     if row["split"] not in SPLITS or row["kind"] not in KINDS:
-        raise CorpusError(
-            f"{manifest}: {row['file']} is '{row['split']}/{row['kind']}', not a known split and kind"
-        )
+        raise CorpusError(f"{manifest}: {row['file']} is '{row['split']}/{row['kind']}', not a known split and kind")
     return Recording(
         path=manifest.parent / row["file"],
         kind=row["kind"],

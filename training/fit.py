@@ -1,45 +1,62 @@
 """Training of the student: truncated back-propagation over long parallel streams.
 
-The GRU's state, the overlap-add tail and the loss's look-back are carried from chunk to chunk of a block and
-detached; they start at home with each block. One optimiser step per chunk. Checkpoints are written between blocks
-under a temporary name and hold everything, so that with a budget in blocks a resumed run equals an uninterrupted one.
+The GRU's state, the overlap-add tail and the loss's look-back go on from chunk to chunk of a block, detached; they
+start at home with each block. One optimiser step per chunk. Nothing random happens here beyond the initial weights:
+with a budget in blocks, a resumed run gives the weights of an uninterrupted one.
 """
 
 from __future__ import annotations
 
-import csv
 import math
-import os
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from training.audio import RATE_HZ
 from training.datasets import Recording
+from training.files import RunError
 from training.frontend import HOP, INIT_FRAMES, OverlapAdd, total_gain
+from training.handoff import calibration, digest_of, save_student
 from training.losses import make_loss
 from training.metrics import pesq_wb, si_sdr_db
-from training.audio import RATE_HZ
 from training.mixing import RecordingPool
+from training.progress import Report
+from training.runs import (
+    BEST,
+    CHECKPOINT,
+    LOG,
+    PLOT,
+    load_checkpoint,
+    save_checkpoint,
+    write_log,
+    write_plot,
+)
 from training.streams import Block, BlockProducer, BlockSettings, Chunk, chunks, render_block
 from training.student import Student
 
 SCHEDULES = ("cosine", "plateau")
 _LOOK_BACK = 512 - HOP  # samples of past output in front of each chunk, so that STFT frames span chunk borders
-_SKIP = (INIT_FRAMES + 1) * HOP  # output of the initialisation frames and its overlap: no loss
+_SKIP = (INIT_FRAMES + 1) * HOP  # output of the initialisation frames and their overlap: no loss
+_METRIC_START = RATE_HZ // 2
 _VALIDATION_SEED = 1_000_003
+_PLATEAU_PATIENCE = 2
+_BUDGET = ("blocks", "minutes", "patience", "checkpoint_minutes")  # what a resumed run may change
 
 
 @dataclass(frozen=True)
 class FitSettings:
     """Everything that decides a run; saved with it.
 
-    blocks, minutes   budget: the first that is set and reached ends the run, and the cosine ends with it
-    patience          validations without a better one before the run stops early; 0 = never
+    blocks, minutes     budget: whichever is reached first ends the run, and the cosine ends with it; 0 = not set
+    streams, seconds    size of a block; chunk_frames of it make one step
+    patience            validations without a better one before the run stops early; 0 = never
+    validation_blocks   blocks between two validations
+    raises              RunError: a value that cannot work
     """
 
     loss: str = "compressed"
@@ -60,10 +77,20 @@ class FitSettings:
     validation_streams: int = 24
     validation_seconds: float = 10.0
 
+    def __post_init__(self) -> None:
+        if self.schedule not in SCHEDULES:
+            raise RunError(f"unknown schedule '{self.schedule}': choose one of {', '.join(SCHEDULES)}")
+        if self.blocks <= 0 and self.minutes <= 0:
+            raise RunError("no budget: set --minutes or --blocks above 0")
+        if self.learning_rate <= 0 or self.streams <= 0:
+            raise RunError("the learning rate and the number of streams must be above 0")
+        if self.chunk_frames <= INIT_FRAMES + 512 // HOP:
+            raise RunError(f"a chunk of {self.chunk_frames} frames ends before the loss begins: 40 is the least")
+
 
 @dataclass
 class Progress:
-    """Where a run is."""
+    """Where a run is; `rows` is the log, one row a block."""
 
     block: int = 0
     step: int = 0
@@ -74,12 +101,19 @@ class Progress:
     rows: list[dict[str, float]] = field(default_factory=list)
 
 
+def gain_of(chunk: Chunk, mask: torch.Tensor) -> torch.Tensor:
+    """Total gain of a chunk; one in the initialisation frames."""
+    gain = total_gain(chunk.wiener_gain, mask)
+    learning = max(INIT_FRAMES - chunk.first, 0)
+    return torch.cat([torch.ones_like(gain[:, :learning]), gain[:, learning:]], dim=1) if learning else gain
+
+
 class Trainer:
     """Model, optimiser and progress of one run."""
 
-    def __init__(self, settings: FitSettings, folder: Path) -> None:
+    def __init__(self, settings: FitSettings) -> None:
         torch.manual_seed(settings.seed)
-        self.settings, self.folder = settings, folder
+        self.settings = settings
         self.student = Student()
         self.loss = make_loss(settings.loss)
         self.overlap_add = OverlapAdd()
@@ -88,163 +122,183 @@ class Trainer:
         )
         self.progress = Progress()
 
-    # -- one pass over a block -------------------------------------------------------------------------------------
-
-    def _streamed(self, block: Block, frames: int) -> Any:
-        """Loss of each chunk, state carried; the caller steps in between. Yields (loss, enhanced audio)."""
+    def stream(self, block: Block) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Loss and enhanced audio of each chunk in turn; the caller may step the optimiser in between."""
         state: torch.Tensor | None = None
         tail: torch.Tensor | None = None
-        past: tuple[torch.Tensor, torch.Tensor] | None = None
+        past: list[torch.Tensor] = []
         level = torch.from_numpy(block.level)[:, None]
-        for chunk in chunks(block, frames):
+        for chunk in chunks(block, self.settings.chunk_frames):
             mask, state = self.student(chunk.x, state)
-            enhanced, tail = self.overlap_add(chunk.spectrum * open_gain(chunk, mask), tail)
-            clean = chunk.clean / level
-            normalised = enhanced / level
-            if chunk.first == 0:
-                normalised, clean = normalised[:, _SKIP:], clean[:, _SKIP:]
-            if past is not None:
-                normalised = torch.cat([past[0], normalised], dim=1)
-                clean = torch.cat([past[1], clean], dim=1)
-            yield self.loss(normalised, clean), enhanced.detach()
-            past = normalised[:, -_LOOK_BACK:].detach(), clean[:, -_LOOK_BACK:]
+            audio, tail = self.overlap_add(chunk.spectrum * gain_of(chunk, mask), tail)
+            pair = [audio / level, chunk.clean / level]
+            pair = [torch.cat(both, dim=1) for both in zip(past, pair, strict=True)] if past else _after_start(pair)
+            yield self.loss(*pair), audio.detach()
+            past = [signal[:, -_LOOK_BACK:].detach() for signal in pair]
             state, tail = state.detach(), tail.detach()
 
     def train_block(self, block: Block) -> float:
-        """One optimiser step per chunk; returns the mean loss."""
+        """One optimiser step per chunk; returns the mean loss.
+
+        raises   RunError: the loss is not finite any more
+        """
         self.student.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate()
         losses = []
-        for loss, _ in self._streamed(block, self.settings.chunk_frames):
+        for loss, _ in self.stream(block):
             self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(self.student.parameters(), self.settings.clip_norm)
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.learning_rate()
             self.optimizer.step()
             self.progress.step += 1
             losses.append(float(loss.detach()))
+        if not math.isfinite(sum(losses)):
+            raise RunError(f"the loss of block {self.progress.block} is not finite: resume with a lower rate")
+        self.progress.block += 1
         return float(np.mean(losses))
 
     def validate(self, block: Block) -> dict[str, float]:
-        """Loss, SI-SDR and PESQ (means over the block's streams, first 0.5 s left out)."""
+        """Mean loss, SI-SDR and PESQ of the block's streams; metrics leave out the first 0.5 s."""
         self.student.eval()
-        losses, audio = [], []
         with torch.no_grad():
-            for loss, enhanced in self._streamed(block, self.settings.chunk_frames):
-                losses.append(float(loss))
-                audio.append(enhanced)
-        output = torch.cat(audio, dim=1).numpy()[:, HOP:]
-        clean = block.clean[:, : output.shape[1]]
-        start = RATE_HZ // 2
-        pairs = [(c[start:], e[start:]) for c, e in zip(clean, output, strict=True)]
+            losses, audio = zip(*self.stream(block), strict=True)
+        enhanced = torch.cat(audio, dim=1).numpy()[:, HOP:]
+        clean = block.clean[:, : enhanced.shape[1]]
+        pairs = [(c[_METRIC_START:], e[_METRIC_START:]) for c, e in zip(clean, enhanced, strict=True)]
         return {
-            "validation_loss": float(np.mean(losses)),
-            "si_sdr_db": float(np.mean([si_sdr_db(c, e) for c, e in pairs])),
-            "pesq_wb": float(np.nanmean([pesq_wb(c, e) for c, e in pairs])),
+            "validation_loss": float(torch.stack(losses).mean()),
+            "si_sdr_db": float(np.mean([si_sdr_db(*pair) for pair in pairs])),
+            "pesq_wb": float(np.nanmean([pesq_wb(*pair) for pair in pairs])),
         }
 
-    # -- schedule --------------------------------------------------------------------------------------------------
+    def judge(self, validation_loss: float) -> bool:
+        """Note a validation; True when it is the best so far. The plateau schedule halves the rate when stuck."""
+        progress = self.progress
+        if validation_loss < progress.best_loss:
+            progress.best_loss, progress.stale = validation_loss, 0
+            return True
+        progress.stale += 1
+        if self.settings.schedule == "plateau" and progress.stale % _PLATEAU_PATIENCE == 0:
+            progress.plateau_factor /= 2
+        return False
 
     def share_done(self) -> float:
         """Share of the budget that is used, in [0, 1]."""
-        shares = [0.0]
-        if self.settings.blocks:
-            shares.append(self.progress.block / self.settings.blocks)
-        if self.settings.minutes:
-            shares.append(self.progress.elapsed_s / (60 * self.settings.minutes))
-        return min(max(shares), 1.0)
+        settings, progress = self.settings, self.progress
+        by_blocks = progress.block / settings.blocks if settings.blocks else 0.0
+        by_time = progress.elapsed_s / (60 * settings.minutes) if settings.minutes else 0.0
+        return min(max(by_blocks, by_time), 1.0)
 
     def learning_rate(self) -> float:
-        done = self.share_done()
+        """Linear warm-up, then the schedule; constant within a block."""
+        done, warmup = self.share_done(), self.settings.warmup_share
         rate = self.settings.learning_rate * self.progress.plateau_factor
-        if done < self.settings.warmup_share:
-            return rate * (0.1 + 0.9 * done / self.settings.warmup_share)
+        if done < warmup:
+            return rate * (0.1 + 0.9 * done / warmup)
         if self.settings.schedule == "cosine":
-            return rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+            return rate * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
         return rate
 
-    # -- files -----------------------------------------------------------------------------------------------------
+    def save(self, path: Path) -> None:
+        """A checkpoint; raises RunError."""
+        content = {
+            "settings": asdict(self.settings),
+            "progress": asdict(self.progress),
+            "student": self.student.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        save_checkpoint(path, content)
 
-    def save(self, name: str = "checkpoint.pt") -> None:
-        path = self.folder / name
-        temporary = path.with_suffix(".tmp")
-        torch.save(
-            {
-                "settings": asdict(self.settings),
-                "progress": asdict(self.progress),
-                "student": self.student.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-            },
-            temporary,
-        )
-        os.replace(temporary, path)
-
-    def resume(self, name: str = "checkpoint.pt") -> None:
-        saved = torch.load(self.folder / name, weights_only=True)
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint; raises RunError: damaged, or made with settings other than the budget."""
+        saved = load_checkpoint(path)
+        own = asdict(self.settings)
+        differing = [name for name in own if name not in _BUDGET and own[name] != saved["settings"].get(name)]
+        if differing:
+            told = ", ".join(f"{name} {saved['settings'].get(name)}" for name in differing)
+            raise RunError(f"{path} was made with {told}: resume with the same or start without --resume")
         self.student.load_state_dict(saved["student"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.progress = Progress(**saved["progress"])
 
-    def write_log(self) -> None:
-        path = self.folder / "log.csv"
-        temporary = path.with_suffix(".tmp")
-        names = list(dict.fromkeys(key for row in self.progress.rows for key in row))
-        with temporary.open("w", newline="") as stream:
-            writer = csv.DictWriter(stream, names, restval="")
-            writer.writeheader()
-            writer.writerows(self.progress.rows)
-        os.replace(temporary, path)
 
-
-def open_gain(chunk: Chunk, mask: torch.Tensor) -> torch.Tensor:
-    """Total gain of a chunk; one in the initialisation frames."""
-    gain = total_gain(chunk.wiener_gain, mask)
-    closed = max(INIT_FRAMES - chunk.first, 0)
-    return gain if not closed else torch.cat([torch.ones_like(gain[:, :closed]), gain[:, closed:]], dim=1)
+def _after_start(pair: list[torch.Tensor]) -> list[torch.Tensor]:
+    return [signal[:, _SKIP:] for signal in pair]
 
 
 def fit(recordings: list[Recording], settings: FitSettings, folder: Path, resume: bool = False) -> Trainer:
-    folder.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(settings, folder)
+    """Train until the budget or the patience ends; the trainer returned holds the best weights.
+
+    folder   where checkpoint.pt, best.pt, log.csv and loss.png go
+    resume   go on from folder's checkpoint.pt
+    raises   RunError: cannot start, resume or write; CorpusError: no usable recordings
+    """
+    trainer = Trainer(settings)
     if resume:
-        trainer.resume()
+        trainer.load(folder / CHECKPOINT)
+    elif (folder / CHECKPOINT).exists():
+        raise RunError(f"{folder} holds a run already: add --resume, or give another --folder")
     validation = render_block(
         RecordingPool(recordings, "validation"),
         BlockSettings(settings.validation_streams, settings.validation_seconds, _VALIDATION_SEED, "validation"),
         0,
     )
-    block_settings = BlockSettings(settings.streams, settings.seconds, settings.seed)
-    progress = trainer.progress
-    last_save = time.monotonic()
-    with BlockProducer(recordings, block_settings) as producer:
-        before = time.monotonic()
-        while trainer.share_done() < 1.0:
-            block = producer.block(progress.block)
-            waited = time.monotonic() - before
-            loss = trainer.train_block(block)
-            progress.block += 1
-            now = time.monotonic()
-            progress.elapsed_s += now - before
-            row = {"block": progress.block, "step": progress.step, "seconds": round(progress.elapsed_s, 1),
-                   "waited": round(waited, 1), "learning_rate": trainer.learning_rate(), "loss": loss}
-            before = now
-            if progress.block % settings.validation_blocks == 0 or trainer.share_done() >= 1.0:
-                row |= trainer.validate(validation)
-                if row["validation_loss"] < progress.best_loss:
-                    progress.best_loss, progress.stale = row["validation_loss"], 0
-                    trainer.save("best.pt")
-                else:
-                    progress.stale += 1
-                    if settings.schedule == "plateau":
-                        progress.plateau_factor *= 0.5
-            progress.rows.append(row)
-            print("  ".join(f"{k} {v:.5g}" for k, v in row.items()), flush=True)
-            if now - last_save >= 60 * settings.checkpoint_minutes or trainer.share_done() >= 1.0:
-                trainer.save()
-                trainer.write_log()
-                last_save = now
-            if settings.patience and progress.stale >= settings.patience:
-                break
-    trainer.save()
-    trainer.write_log()
+    blocks = BlockSettings(settings.streams, settings.seconds, settings.seed)
+    with BlockProducer(recordings, blocks) as producer, Report() as report:
+        _run(trainer, producer, validation, folder, report)
+    trainer.student.load_state_dict(load_checkpoint(folder / BEST)["student"])
     return trainer
+
+
+def hand_off(folder: Path, path: Path, recordings: list[Recording]) -> None:
+    """Write the student of a run's best validation to `path`, with its calibration features and provenance.
+
+    raises   RunError: no checkpoint, or not writable; CorpusError: no usable training recordings
+    """
+    saved = load_checkpoint(folder / BEST)
+    settings, progress = FitSettings(**saved["settings"]), Progress(**saved["progress"])
+    student = Student()
+    student.load_state_dict(saved["student"])
+    hours = progress.block * settings.streams * settings.seconds / 3600
+    speech = [row for row in recordings if row.split == "train" and row.kind == "speech"]
+    provenance = {
+        "corpus": digest_of(recordings),
+        "seed": settings.seed,
+        "loss": settings.loss,
+        "schedule": settings.schedule,
+        "learning_rate": settings.learning_rate,
+        "blocks": progress.block,
+        "steps": progress.step,
+        "audio_hours": round(hours, 2),
+        "epochs": round(hours * 3600 / max(sum(row.seconds for row in speech), 1.0), 2),
+        "validation_loss": round(progress.best_loss, 6),
+    }
+    save_student(path, student, calibration(RecordingPool(recordings)), provenance)
+
+
+def _run(trainer: Trainer, producer: BlockProducer, validation: Block, folder: Path, report: Report) -> None:
+    settings, progress = trainer.settings, trainer.progress
+    clock = saved = time.monotonic()
+    ended = trainer.share_done() >= 1.0
+    while not ended:
+        rate = trainer.learning_rate()
+        row = {"loss": trainer.train_block(producer.block(progress.block)), "learning_rate": rate}
+        now = time.monotonic()
+        progress.elapsed_s += now - clock
+        clock = now
+        ended = trainer.share_done() >= 1.0
+        if ended or progress.block % settings.validation_blocks == 0:
+            row |= trainer.validate(validation)
+            if trainer.judge(row["validation_loss"]):
+                trainer.save(folder / BEST)
+            ended = ended or 0 < settings.patience <= progress.stale
+        heard = progress.block * settings.streams * settings.seconds / 3600
+        place = {"block": progress.block, "step": progress.step, "minutes": progress.elapsed_s / 60}
+        progress.rows.append(place | {"audio_hours": heard} | row)
+        report.row(progress.rows[-1], trainer.share_done(), keep="validation_loss" in row)
+        if ended or now - saved >= 60 * settings.checkpoint_minutes:
+            saved = now
+            trainer.save(folder / CHECKPOINT)
+            write_log(folder / LOG, progress.rows)
+            write_plot(folder / PLOT, progress.rows)

@@ -12,6 +12,7 @@ that a loss on audio reaches the mask.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,6 +41,7 @@ BINS = PROFILE.bins
 INIT_FRAMES = PROFILE.noise_init_hops
 WIENER_FLOOR = WIENER_FLOOR_Q15 / 2**15
 
+_FULL_SCALE = 32768.0
 _MU = NOISE_MEMORY_Q31 / 2**31
 _DECISION_DIRECTED = DECISION_DIRECTED_Q31 / 2**31
 _VAD_THRESHOLD = VAD_THRESHOLD_Q16 / 2**16
@@ -48,7 +50,8 @@ _POWER_SCALE = 2.0 ** (2 * FRAME_FRACTION_BITS - POWER_SHIFT)
 _GAIN_MIN = 2.0**-15
 _WINDOW = np.sqrt(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FRAME) / FRAME))
 
-FloatArray = NDArray[np.floating]
+FloatArray = NDArray[Any]
+"""float32 or float64; a result has the precision of its input."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,13 @@ class WienerOutput:
     vad: NDArray[np.bool_]
 
 
-def analyse(audio: FloatArray) -> NDArray[np.complexfloating]:
+def to_int16_grid(audio: FloatArray) -> NDArray[np.float32]:
+    """The values that the device's int16 input can hold, still as float, 1.0 = full scale."""
+    codes = np.clip(np.rint(audio * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1)
+    return (codes / _FULL_SCALE).astype(np.float32)
+
+
+def analyse(audio: FloatArray) -> NDArray[Any]:
     """Spectra of a stream, scaled by 1 / FFT length like the device's.
 
     audio     (streams, samples), 1.0 = full scale; a rest shorter than a hop is dropped
@@ -79,9 +88,11 @@ def analyse(audio: FloatArray) -> NDArray[np.complexfloating]:
     return spectrum.astype(np.result_type(audio.dtype, np.complex64), copy=False)
 
 
-def power(spectrum: NDArray[np.complexfloating]) -> FloatArray:
+def power(spectrum: NDArray[Any]) -> FloatArray:
     """|X|^2 in device units: 1.0 = 1 LSB of the integer power."""
-    return (spectrum.real**2 + spectrum.imag**2) * spectrum.real.dtype.type(_POWER_SCALE)
+    squared: FloatArray = spectrum.real**2 + spectrum.imag**2
+    squared *= squared.dtype.type(_POWER_SCALE)
+    return squared
 
 
 def wiener(observed: FloatArray) -> WienerOutput:
@@ -120,7 +131,7 @@ def features(observed: FloatArray, gain: FloatArray, noise: FloatArray) -> Float
     returns           (streams, frames, bins), log2 units
     """
     minimum = observed.dtype.type(NOISE_MIN)
-    values = np.log2(np.maximum(observed, minimum))
+    values: FloatArray = np.log2(np.maximum(observed, minimum))
     values += 2 * np.log2(np.maximum(gain, observed.dtype.type(_GAIN_MIN)))
     values[..., 0] = np.log2(noise).mean(axis=-1)
     return values
@@ -131,12 +142,14 @@ def normalise(values: FloatArray) -> FloatArray:
     centred = values - values.mean(axis=-1, keepdims=True)
     scale = np.sqrt(np.mean(centred**2, axis=-1, keepdims=True) + values.dtype.type(LAYER_NORM_EPSILON))
     limit = FEATURE_LIMIT_Q11 / 2**FEATURE_FRACTION_BITS
-    return np.clip(centred / scale, -limit, limit - 2.0**-FEATURE_FRACTION_BITS)
+    normalised: FloatArray = np.clip(centred / scale, -limit, limit - 2.0**-FEATURE_FRACTION_BITS)
+    return normalised
 
 
 def to_q11(normalised: FloatArray) -> NDArray[np.int16]:
     """The network's input as the device holds it: int16 q11, in [-16384, 16383]."""
-    return np.rint(normalised * 2**FEATURE_FRACTION_BITS).astype(np.int16)
+    codes: NDArray[np.int16] = np.rint(normalised * 2**FEATURE_FRACTION_BITS).astype(np.int16)
+    return codes
 
 
 def front_end(audio: FloatArray, wiener_floor: float = WIENER_FLOOR) -> tuple[NDArray[np.int16], FloatArray]:

@@ -7,9 +7,10 @@ LayerNorm outputs before the affine part, `calibration_starts` int32 (streams,) 
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
-import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ import torch
 from numpy.typing import NDArray
 
 from firmware_sim.contract import DEFAULT_PROFILE, WIENER_FLOOR_Q15
+from training.datasets import Recording
+from training.files import RunError, write_whole
 from training.mixing import RecordingPool
 from training.streams import BlockSettings, render_block
 from training.student import Student
@@ -32,7 +35,7 @@ _CALIBRATION_STREAMS = 16
 _CALIBRATION_SECONDS = 4.0
 
 
-class HandoffError(ValueError):
+class HandoffError(RunError):
     """A student file that is absent, foreign or damaged; the message is one line for the user."""
 
 
@@ -56,7 +59,7 @@ def save_student(path: Path, student: Student, features: Calibration, provenance
     """Write the hand-off file, whole or not at all; equal content gives equal bytes.
 
     provenance   JSON-ready facts of the run: seed, corpus, epochs, loss, ...
-    raises       OSError: the folder cannot be written
+    raises       RunError: not writable
     """
     meta = {
         "format": FORMAT,
@@ -71,14 +74,21 @@ def save_student(path: Path, student: Student, features: Calibration, provenance
     arrays["calibration_x"] = features.x_q11
     arrays["calibration_starts"] = features.starts
     arrays["meta"] = np.array(json.dumps(meta, sort_keys=True))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    with ZipFile(temporary, "w") as archive:
-        for name in sorted(arrays):
-            buffer = io.BytesIO()
-            np.lib.format.write_array(buffer, arrays[name], allow_pickle=False)
-            archive.writestr(ZipInfo(f"{name}.npy"), buffer.getvalue())
-    os.replace(temporary, path)
+
+    def write(temporary: Path) -> None:
+        with ZipFile(temporary, "w") as archive:
+            for name in sorted(arrays):
+                buffer = io.BytesIO()
+                np.lib.format.write_array(buffer, arrays[name], allow_pickle=False)
+                archive.writestr(ZipInfo(f"{name}.npy"), buffer.getvalue())
+
+    write_whole(path, write)
+
+
+def digest_of(recordings: Iterable[Recording]) -> str:
+    """What a corpus holds, as 16 hex digits: the same recordings in another folder give the same."""
+    facts = sorted((row.split, row.kind, row.speaker, row.recording, row.path.name, row.seconds) for row in recordings)
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
 def load_student(path: Path) -> tuple[Student, dict[str, Any]]:
@@ -87,7 +97,7 @@ def load_student(path: Path) -> tuple[Student, dict[str, Any]]:
     raises   HandoffError: absent, damaged, or another format or profile
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         meta = json.loads(str(arrays["meta"]))
         if (meta["format"], meta["version"], meta["profile"]) != (FORMAT, VERSION, DEFAULT_PROFILE):

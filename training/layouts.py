@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,10 +51,7 @@ def load_ears(root: Path | str) -> list[Recording]:
     if not files:
         raise CorpusError(f"{root} is not EARS: it has no talker folders p001 ... p107 with audio")
     speaker = {path: path.parent.name for path in files}
-    rows = [
-        _speech(path, _EARS_SPLITS.get(speaker[path], "train"), speaker[path], "CC-BY-NC-4.0")
-        for path in files
-    ]
+    rows = [_speech(path, _EARS_SPLITS.get(speaker[path], "train"), speaker[path], "CC-BY-NC-4.0") for path in files]
     return _with_all_splits(rows, root)
 
 
@@ -73,9 +71,7 @@ def load_wham(root: Path | str) -> list[Recording]:
         if path.relative_to(root).parts[0] in ("tr", "cv", "tt", "audio")
     ]
     if not rows:
-        raise CorpusError(
-            f"{root} is not WHAM! noise: it has none of the folders tr, cv, tt, audio with audio"
-        )
+        raise CorpusError(f"{root} is not WHAM! noise: it has none of the folders tr, cv, tt, audio with audio")
     return _with_all_splits(rows, root)
 
 
@@ -113,8 +109,7 @@ def load_dns(root: Path | str) -> list[Recording]:
         )
     clean, noise = (root / name for name in found)
     speech_rows = [
-        _speech(path, "", _dns_speaker(path.relative_to(clean)), "CC-BY-4.0 and others")
-        for path in _audio_files(clean)
+        _speech(path, "", _dns_speaker(path.relative_to(clean)), "CC-BY-4.0 and others") for path in _audio_files(clean)
     ]
     noise_rows = [_noise(path, "", "other", "CC-BY-4.0 and CC0-1.0") for path in _audio_files(noise)]
     if not speech_rows or not noise_rows:
@@ -140,12 +135,11 @@ def load_voicebank_demand(root: Path | str, derived: Path | str = "build/voiceba
     kinds = _voicebank_noise_kinds(root)
     files = [path for folder in sorted(root.glob("clean_*set*wav")) for path in _audio_files(folder)]
     if not files:
-        raise CorpusError(
-            f"{root} is not VoiceBank-DEMAND: it has no clean_trainset_28spk_wav or the like with audio"
-        )
-    split_of = _voicebank_splits(
-        {_voicebank_speaker(path) for path in files if "test" not in path.parent.name}
-    )
+        raise CorpusError(f"{root} is not VoiceBank-DEMAND: it has no clean_trainset_28spk_wav or the like with audio")
+    tested = {_voicebank_talker(path) for path in files if "test" in path.parent.name}
+    split_of = _voicebank_splits({_voicebank_talker(path) for path in files} - tested, tested)
+    if set(split_of.values()) != set(SPLITS):
+        raise CorpusError(f"{root} has too few talkers for train, validation and test: unpack the whole set")
     rows = []
     for path in files:
         noisy = root / path.parent.name.replace("clean_", "noisy_", 1) / path.name
@@ -153,20 +147,23 @@ def load_voicebank_demand(root: Path | str, derived: Path | str = "build/voiceba
             raise CorpusError(f"{path} has no noisy partner {noisy}: unpack {noisy.parent.name} beside it")
         noise = Path(derived) / noisy.parent.name / f"{path.stem}.flac"
         _write_difference(noisy, path, noise)
-        speaker = _voicebank_speaker(path)
-        split = "test" if "test" in path.parent.name else split_of[speaker]
-        rows.append(_speech(path, split, speaker, "CC-BY-4.0"))
-        rows.append(_noise(noise, split, kinds.get(path.stem, "other"), "CC-BY-4.0"))
-    return _with_all_splits(rows, root)
+        talker = _voicebank_talker(path)
+        rows.append(_speech(path, split_of[talker], talker, "CC-BY-4.0"))
+        rows.append(_noise(noise, split_of[talker], kinds.get(path.stem, "other"), "CC-BY-4.0"))
+    return rows
 
 
-def _voicebank_speaker(path: Path) -> str:
+def _voicebank_talker(path: Path) -> str:
     return path.name.split("_")[0]
 
 
-def _voicebank_splits(talkers: set[str]) -> dict[str, str]:
-    held_out = talkers & _VOICEBANK_VALIDATION or (set() if len(talkers) < 2 else {min(talkers, key=_hash)})
-    return {talker: "validation" if talker in held_out else "train" for talker in talkers}
+def _voicebank_splits(talkers: set[str], tested: set[str]) -> dict[str, str]:
+    """Split of every talker; without the test set a hashed talker of the others is held out in its place."""
+    order = sorted(talkers, key=lambda talker: (talker not in _VOICEBANK_VALIDATION, _hash(talker)))
+    held_out = set(order) & _VOICEBANK_VALIDATION or set(order[:1])
+    tested = tested or {talker for talker in order[-1:] if talker not in held_out}
+    splits = {talker: "validation" if talker in held_out else "train" for talker in talkers}
+    return {**splits, **dict.fromkeys(tested, "test")}
 
 
 def _voicebank_noise_kinds(root: Path) -> dict[str, str]:
@@ -277,32 +274,32 @@ def _seconds(path: Path) -> float:
 def _with_all_splits(rows: list[Recording], root: Path) -> list[Recording]:
     """Rows with no split left empty and none missing: what the layout says stays, the rest is dealt out.
 
-    Groups (talkers; noise recordings; files where there are too few talkers) are ordered by a hash of their
-    names; the first 5 %, at least one, go to each missing split. They are taken from train, or, where there
-    is no train, from everything.
+    Groups (talkers; noise recordings; files where there are too few talkers) are ordered by a hash of their names;
+    the first 5 %, at least one, go to each missing split. They are taken from train, or, where there is no train,
+    from everything.
     """
-    missing = [
-        split for split in ("validation", "test", "train") if not any(row.split == split for row in rows)
-    ]
-    open_splits = ("", "train") if any(row.split in ("", "train") for row in rows) else SPLITS
-    groups = sorted({row.speaker or row.recording for row in rows if row.split in open_splits}, key=_hash)
-    by_file = len(groups) <= len(set(missing) - {"train"})
-    if by_file:
-        groups = sorted({str(row.path) for row in rows if row.split in open_splits}, key=_hash)
-    if len(groups) <= len(set(missing) - {"train"}):
-        raise CorpusError(
-            f"{root} has too few recordings for train, validation and test: add some, at least three"
-        )
-    dealt = dict.fromkeys(groups, "train")
+    if not any(row.split in ("", "train") for row in rows):
+        rows = [replace(row, split="") for row in rows]
+    missing = [split for split in ("validation", "test") if not any(row.split == split for row in rows)]
+    for group_of in (_talker_or_recording, _file_below(root)):
+        groups = sorted({group_of(row) for row in rows if row.split in ("", "train")}, key=_hash)
+        if len(groups) > len(missing):
+            break
+    else:
+        raise CorpusError(f"{root} has too few recordings for train, validation and test: add some, at least three")
     size = max(1, round(0.05 * len(groups)))
-    for index, split in enumerate(name for name in missing if name != "train"):
+    dealt = dict.fromkeys(groups, "train")
+    for index, split in enumerate(missing):
         dealt.update(dict.fromkeys(groups[index * size : (index + 1) * size], split))
-    return [
-        replace(row, split=dealt[str(row.path) if by_file else row.speaker or row.recording])
-        if row.split in open_splits
-        else row
-        for row in rows
-    ]
+    return [replace(row, split=dealt[group_of(row)]) if row.split in ("", "train") else row for row in rows]
+
+
+def _talker_or_recording(row: Recording) -> str:
+    return row.speaker or row.recording
+
+
+def _file_below(root: Path) -> Callable[[Recording], str]:
+    return lambda row: row.path.relative_to(root).as_posix()
 
 
 def _hash(name: str) -> str:

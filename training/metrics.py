@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 RATE_HZ = 16000
 
-Audio = NDArray[np.floating]
+_TINY = 1e-20
+
+Audio = NDArray[Any]
 
 
 def pesq_wb(clean: Audio, processed: Audio) -> float:
@@ -19,6 +22,8 @@ def pesq_wb(clean: Audio, processed: Audio) -> float:
     """
     import pesq
 
+    if not np.any(clean) or not np.any(processed):
+        return math.nan  # PESQ would divide by the power of its input
     try:
         return float(pesq.pesq(RATE_HZ, clean, processed, "wb"))
     except pesq.NoUtterancesError:
@@ -42,6 +47,6 @@ def si_sdr_db(clean: Audio, processed: Audio) -> float:
     """
     reference = np.asarray(clean, np.float64) - np.mean(clean, dtype=np.float64)
     estimate = np.asarray(processed, np.float64) - np.mean(processed, dtype=np.float64)
-    target = reference * (reference @ estimate / max(reference @ reference, 1e-20))
+    target = reference * (float(reference @ estimate) / max(float(reference @ reference), _TINY))
     error = estimate - target
-    return float(10 * np.log10(max(target @ target, 1e-20) / max(error @ error, 1e-20)))
+    return 10 * math.log10(max(float(target @ target), _TINY) / max(float(error @ error), _TINY))

@@ -86,9 +86,7 @@ class RecordingPool:
         self.noises = [row for row in rows if row.kind == "noise" and row.noise_kind != "babble"]
         if not self.talkers or not (self.noises or self.babble):
             missing = "noise" if self.talkers else "speech"
-            raise CorpusError(
-                f"no {missing} in the {split} split: add {missing} recordings or rebuild the corpus"
-            )
+            raise CorpusError(f"no {missing} in the {split} split: add {missing} recordings or rebuild the corpus")
         self.noises = self.noises or self.babble
         self.talker_lists = [self.talkers[name] for name in sorted(self.talkers)]
         self.talker_shares = _shares([sum(row.seconds for row in clips) for clips in self.talker_lists])
@@ -172,9 +170,7 @@ def _draw_noise(
     return tuple(clips), ()
 
 
-def _draw_babble(
-    rng: np.random.Generator, pool: RecordingPool, length: int, settings: MixSettings
-) -> list[NoiseClip]:
+def _draw_babble(rng: np.random.Generator, pool: RecordingPool, length: int, settings: MixSettings) -> list[NoiseClip]:
     """A babble recording, or, where there is none, several talkers at once."""
     if pool.babble:
         return [_noise_clip(rng, pool.babble[rng.integers(len(pool.babble))], length)]
@@ -213,7 +209,7 @@ def evaluation_recipes(
     raises        CorpusError: the split has no speech or no noise
     """
     rng = np.random.default_rng(seed)
-    pool = RecordingPool(recordings, split)
+    pool = RecordingPool(sorted(recordings, key=lambda row: str(row.path)), split)
     talkers = _shuffled(rng, [_shuffled(rng, clips) for clips in pool.talker_lists])
     kinds: dict[str, list[Recording]] = {}
     for row in sorted({*pool.noises, *pool.babble}, key=lambda row: str(row.path)):
@@ -239,7 +235,7 @@ def _utterance(clips: Sequence[Recording], first: int) -> tuple[tuple[SpeechClip
     shortest, longest = (int(seconds * RATE_HZ) for seconds in _EVALUATION_S)
     placed: list[SpeechClip] = []
     at = 0
-    while at < shortest:
+    while at - _EVALUATION_GAP < shortest:
         row = clips[first % len(clips)]
         first += 1
         take = min(_samples(row), longest - at)

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from training.audio import RATE_HZ, AudioCache
 from training.datasets import Recording
-from training.frontend import FRAME, HOP, analyse, front_end
+from training.frontend import FRAME, HOP, analyse, front_end, to_int16_grid
 from training.mixing import MixRecipe, MixSettings, RecordingPool, draw_recipe, render
+from training.student import from_q11
 
-_PEAK_Q15 = 32767
 _ACTIVE_SHARE = 1e-3  # hops within 30 dB of the loudest count as active speech
 _LEVEL_MIN = 1e-4  # -80 dBFS: a stream without speech is not amplified further
 
@@ -45,7 +45,7 @@ class Block:
 
     @property
     def frames(self) -> int:
-        return self.x_q11.shape[1]
+        return int(self.x_q11.shape[1])
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,8 @@ def active_level(clean: NDArray[np.float32]) -> NDArray[np.float32]:
     hops = np.square(clean[:, : clean.shape[1] // HOP * HOP].reshape(len(clean), -1, HOP)).mean(axis=-1)
     active = hops >= _ACTIVE_SHARE * hops.max(axis=1, keepdims=True)
     mean = (hops * active).sum(axis=1) / np.maximum(active.sum(axis=1), 1)
-    return np.maximum(np.sqrt(mean), _LEVEL_MIN).astype(np.float32)
+    level: NDArray[np.float32] = np.maximum(np.sqrt(mean), _LEVEL_MIN).astype(np.float32)
+    return level
 
 
 def block_of(recipes: list[MixRecipe], audio: AudioCache | None = None) -> Block:
@@ -94,8 +95,7 @@ def block_of(recipes: list[MixRecipe], audio: AudioCache | None = None) -> Block
     audio = audio or AudioCache()
     pairs = [render(recipe, audio) for recipe in recipes]
     clean = np.stack([pair[0] for pair in pairs]).astype(np.float32, copy=False)
-    noisy = np.stack([pair[1] for pair in pairs])
-    noisy = (np.clip(np.rint(noisy * 32768), -32768, _PEAK_Q15) / 32768).astype(np.float32)
+    noisy = to_int16_grid(np.stack([pair[1] for pair in pairs]))
     x_q11, gain = front_end(noisy)
     return Block(noisy, clean, x_q11, gain.astype(np.float16), active_level(clean))
 
@@ -122,7 +122,7 @@ def chunks(block: Block, frames: int) -> Iterator[Chunk]:
         # One hop more in front: `analyse` puts its own zeros there, and that frame is dropped.
         audio = noisy[:, first * HOP : (last - 1) * HOP + FRAME]
         yield Chunk(
-            x=torch.from_numpy(block.x_q11[:, first:last].astype(np.float32) * 2.0**-11),
+            x=from_q11(torch.from_numpy(block.x_q11[:, first:last])),
             wiener_gain=torch.from_numpy(block.wiener_gain[:, first:last].astype(np.float32)),
             spectrum=torch.from_numpy(analyse(audio)[:, 1:]),
             clean=torch.from_numpy(clean[:, first * HOP : last * HOP]),
@@ -148,9 +148,7 @@ def _work(index: int) -> Block:
 class BlockProducer:
     """Renders the next block in another process while this one trains; a context manager."""
 
-    def __init__(
-        self, recordings: list[Recording], settings: BlockSettings, mix: MixSettings | None = None
-    ) -> None:
+    def __init__(self, recordings: list[Recording], settings: BlockSettings, mix: MixSettings | None = None) -> None:
         self._executor = ProcessPoolExecutor(
             max_workers=1,
             mp_context=multiprocessing.get_context("spawn"),

@@ -45,9 +45,9 @@ static inline uint32_t __USAT(int32_t x, uint32_t bits)
 /* Bytes 0 and 2 of x, sign-extended into the two 16-bit lanes. */
 static inline uint32_t __SXTB16(uint32_t x)
 {
-    const uint32_t low = (uint16_t)(int8_t)(uint8_t)x;
-    const uint32_t high = (uint16_t)(int8_t)(uint8_t)(x >> 16);
-    return low | (high << 16);
+    const int32_t low = (int8_t)(uint8_t)x;
+    const int32_t high = (int8_t)(uint8_t)(x >> 16);
+    return ((uint32_t)low & 0xFFFFU) | ((uint32_t)high << 16);
 }
 
 /* Bytes 0 and 2 of x, zero-extended into the two 16-bit lanes. */

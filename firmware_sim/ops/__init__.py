@@ -10,9 +10,7 @@ from firmware_sim.ops.split import Split
 from firmware_sim.ops.sub import Sub
 from firmware_sim.ops.tanh import Tanh
 
-OPS: dict[str, type[Op]] = {
-    op.kind: op for op in (Add, FullyConnected, Logistic, Mul, Quantize, Split, Sub, Tanh)
-}
+OPS: dict[str, type[Op]] = {op.kind: op for op in (Add, FullyConnected, Logistic, Mul, Quantize, Split, Sub, Tanh)}
 """Every op a graph may hold, by its TFLite name."""
 
 __all__ = [

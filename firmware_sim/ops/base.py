@@ -86,7 +86,7 @@ class Tensor:
 
     def real(self, integers: Ints) -> npt.NDArray[np.float64]:
         """Real values of integers of this tensor, float64."""
-        return (integers.astype(np.float64) - self.zero_point) * np.asarray(self.scale)
+        return np.asarray((integers - self.zero_point) * np.asarray(self.scale), np.float64)
 
 
 class Op:
@@ -136,7 +136,7 @@ class Op:
 class Rescale:
     """x * scale, rounded as TFLite-Micro's int32 MultiplyByQuantizedMultiplier.
 
-    multiplier, left, right  int64 scalars, or one per channel: x * multiplier * 2^(left - right - 31)
+    multiplier, left, right  one for all channels (int), or one each (int64): x * multiplier * 2^(left - right - 31)
     log2                     k where the scale is 2^k for all channels: no multiply needed; else None
 
     Callers keep |x| << left below 2^31, as TFLite-Micro itself demands.
@@ -150,9 +150,9 @@ class Rescale:
         if shift.max() > 30:
             raise GraphError(f"a requantising scale of {max(scales):g} does not fit an int32 multiplier")
         one = len(pairs) == 1
-        self.multiplier: Ints | np.int64 = multiplier[0] if one else multiplier
-        self.left: Ints | np.int64 = np.maximum(shift[0] if one else shift, 0)
-        self.right: Ints | np.int64 = np.maximum(-(shift[0] if one else shift), 0)
+        self.multiplier: Ints | int = int(multiplier[0]) if one else multiplier
+        self.left: Ints | int = max(int(shift[0]), 0) if one else np.maximum(shift, 0)
+        self.right: Ints | int = max(-int(shift[0]), 0) if one else np.maximum(-shift, 0)
         self.log2 = int(shift[0]) - 1 if one and multiplier[0] == 1 << 30 else None
 
     def __call__(self, x: Ints) -> Ints:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +45,7 @@ class FullyConnected(Op):
         if self.relu:
             self.low = y.zero_point
         scales = [x.scales[0] * scale / y.scales[0] for scale in weights.scales]
-        self.shifts = self._shifts(scales) if x.dtype == "int16" else None
+        self.shifts = self._shifts(scales) if x.dtype == "int16" else 0
         self.rescale = Rescale(scales) if x.dtype == "int8" else None
         self.folded_bias = bias.values - x.zero_point * weights.values.sum(axis=1)
         self._check_range()
@@ -94,14 +95,34 @@ class FullyConnected(Op):
     def to_onnx(self, writer: Writer) -> None:
         x, weights, _ = self.inputs
         (y,) = self.outputs
-        product = writer.matmul_i32(x, writer.constant(weights.data.T, f"{weights.name}_t"))
+        product = writer.matmul_i32(x, writer.constant(weights.values.T.astype(np.int8), f"{weights.name}_t"))
         acc = writer.node("Add", product, writer.i64(self.folded_bias))
-        if self.rescale is None:
-            out = writer.shr_round(acc, self.shifts)
-        else:
-            out = writer.rescale(acc, self.rescale)
+        out = writer.shr_round(acc, self.shifts) if self.rescale is None else writer.rescale(acc, self.rescale)
         writer.saturate(out, y, low=self.low, high=self.high)
 
     def to_tflite(self, writer: Writer) -> None:
         activation = writer.activation("RELU" if self.relu else "NONE")
         writer.operator(self, version=4, fusedActivationFunction=activation)
+
+    def to_c(self, writer: Writer) -> None:
+        x, weights, _ = self.inputs
+        (y,) = self.outputs
+        width = "i16" if self.rescale is None else "i8"
+        w = writer.constant(weights.name, "int8", weights.data)
+        bias = writer.constant(f"{y.name}_b_i32", "int32", self.folded_bias)
+        scale, per_channel = self._scale_to_c(writer)
+        kernel = f"fully_connected{'_per_channel' if per_channel else ''}_{width}"
+        zero = () if self.rescale is None else (y.zero_point,)
+        writer.call(kernel, x, w, bias, scale, y, *weights.shape, *zero, self.relu)
+
+    def _scale_to_c(self, writer: Writer) -> tuple[Any, bool]:
+        """Shift or rescale, or the name of the array that has one per row; and which of the two it is."""
+        name = self.outputs[0].name
+        if self.rescale is not None:
+            per_channel = np.ndim(self.rescale.multiplier) > 0
+            return (writer.rescales(f"{name}_rescale", self.rescale) if per_channel else self.rescale), per_channel
+        shifts = np.asarray(self.shifts)
+        room = self.accumulator_bound() + (np.int64(1) << (shifts - 1)) < 1 << 31
+        worst = int(np.argmin(room))
+        self.require(bool(shifts.max() <= 30 and room.all()), f"row {worst} can leave the int32 accumulator of the C")
+        return (writer.constant(f"{name}_shift_u8", "uint8", shifts), True) if shifts.ndim else (int(shifts), False)

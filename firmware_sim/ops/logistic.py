@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -24,7 +25,7 @@ class Logistic(Op):
 
     kind = "LOGISTIC"
     arity = (1, 1)
-    codes = {"int8": (2.0**-8, -128), "int16": (2.0**-15, 0)}
+    codes: ClassVar[dict[str, tuple[float, int]]] = {"int8": (2.0**-8, -128), "int16": (2.0**-15, 0)}
     """Scale and zero point of the output, fixed by TFLite."""
 
     def prepare(self) -> None:
@@ -48,3 +49,14 @@ class Logistic(Op):
 
     def to_tflite(self, writer: Writer) -> None:
         writer.operator(self, version=3 if self.inputs[0].dtype == "int16" else 2)
+
+    def to_c(self, writer: Writer) -> None:
+        (x,), (y,) = self.inputs, self.outputs
+        if x.dtype == "int8":
+            table = writer.constant(f"{y.name}_lut_i8", "int8", self.table)
+            writer.call("lookup_i8", x, y, y.shape[0], table, counted=False)
+            return
+        bits = (log2_exact(x.scales[0]) or 0) + 12
+        direct = bits == 0 or (self.kind == "TANH" and bits == 1)  # see activations: the scales TFLM does not normalise
+        multiplier, shift = (3 << bits, 0) if direct else (24576, 13 - bits)
+        writer.call(f"{self.kind.lower()}_i16", x, y, y.shape[0], multiplier, shift, counted=False)

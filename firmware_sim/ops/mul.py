@@ -44,3 +44,14 @@ class Mul(Op):
 
     def to_tflite(self, writer: Writer) -> None:
         writer.operator(self, version=2, fusedActivationFunction=writer.activation("NONE"))
+
+    def to_c(self, writer: Writer) -> None:
+        a, b = self.inputs
+        (y,) = self.outputs
+        if y.dtype == "int8":
+            zeros = (a.zero_point, b.zero_point, y.zero_point)
+            writer.call("mul_i8", a, b, y, y.shape[0], self.rescale, *zeros)
+            return
+        log2 = self.rescale.log2
+        self.require(log2 is not None, "the int16 C kernel needs scales of 2^k")
+        writer.call("mul_i16", a, b, y, y.shape[0], -(log2 or 0))

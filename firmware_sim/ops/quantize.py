@@ -40,3 +40,12 @@ class Quantize(Op):
 
     def to_tflite(self, writer: Writer) -> None:
         writer.operator(self, version=2)
+
+    def to_c(self, writer: Writer) -> None:
+        (x,), (y,) = self.inputs, self.outputs
+        self.require(x.dtype == y.dtype, "the C kernels keep the dtype")
+        if y.dtype == "int8":
+            writer.call("quantize_i8", x, y, y.shape[0], self.rescale, x.zero_point, y.zero_point)
+            return
+        self.require(self.rescale.log2 is not None, "the int16 C kernel needs scales of 2^k")
+        writer.call("quantize_i16", x, y, y.shape[0], self.rescale.log2)

@@ -36,3 +36,8 @@ class Split(Op):
 
     def to_tflite(self, writer: Writer) -> None:
         writer.operator(self, version=2, before=(writer.axis(1),), numSplits=len(self.outputs))
+
+    def to_c(self, writer: Writer) -> None:
+        (x,) = self.inputs
+        for i, part in enumerate(self.outputs):
+            writer.view(part, x, i * part.shape[0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from firmware_sim.ops.logistic import Logistic
 
 
@@ -13,4 +15,4 @@ class Tanh(Logistic):
     """
 
     kind = "TANH"
-    codes = {"int8": (2.0**-7, 0), "int16": (2.0**-15, 0)}
+    codes: ClassVar[dict[str, tuple[float, int]]] = {"int8": (2.0**-7, 0), "int16": (2.0**-15, 0)}

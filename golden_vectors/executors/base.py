@@ -1,4 +1,4 @@
-"""What an executor of the whole loop takes and shows; executors of the network alone are in `network.py`.
+"""What an executor is: a machine that runs the network, and perhaps the whole loop, and shows what it computed.
 
 An executor imports its runtime inside its methods, never at module level: a missing runtime makes it
 absent (`available()` says how to install it), not broken. All results are int64 arrays without a streams axis.
@@ -15,7 +15,6 @@ import numpy.typing as npt
 from firmware_sim.contract import DEFAULT_PROFILE, PROFILES, Parameters, Profile
 from firmware_sim.fixed import Ints
 from firmware_sim.graph import Graph
-from golden_vectors.executors.network import NetworkExecutor
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,30 @@ class StreamRun:
 
 
 @runtime_checkable
-class StreamExecutor(NetworkExecutor, Protocol):
-    """A machine that runs the network and the whole loop, pcm to pcm."""
+class Executor(Protocol):
+    """A machine that runs the integer network."""
+
+    @property
+    def name(self) -> str:
+        """Short, lower case, unique: what `verify --on` takes; a variant follows in brackets."""
+        ...
+
+    def available(self) -> str | None:
+        """None when it can run here, else one line: what is missing and the command that installs it."""
+        ...
+
+    def run_network(self, graph: Graph, codes: Ints) -> dict[str, Ints]:
+        """The network in closed loop from home.
+
+        codes    (steps, bins) int64: values of the graph's input `x`, already through `encode_features`
+        returns  {"mask": (steps, bins), "h0": (steps, hidden), "h1": ...} int64 graph codes after each step
+        """
+        ...
+
+
+@runtime_checkable
+class StreamExecutor(Executor, Protocol):
+    """An executor that also runs the whole loop, pcm to pcm."""
 
     def run_stream(self, graph: Graph | None, stream: StreamInput) -> StreamRun:
         """One stream from home; graph None: Wiener stage alone.

@@ -35,9 +35,7 @@ class OnnxRuntime:
         """See `base.Executor.run_network`."""
         session = self._session(to_onnx(graph))
         names = [t.name for t in graph.outputs]
-        return closed_loop(
-            graph, codes, lambda arrays: dict(zip(names, session.run(names, arrays), strict=True))
-        )
+        return closed_loop(graph, codes, lambda arrays: dict(zip(names, session.run(names, arrays), strict=True)))
 
     def _session(self, model: bytes) -> Any:
         import onnxruntime
@@ -64,6 +62,4 @@ class OnnxReference:
 
         evaluator = ReferenceEvaluator(onnx.load_from_string(to_onnx(graph)))
         names = [t.name for t in graph.outputs]
-        return closed_loop(
-            graph, codes, lambda arrays: dict(zip(names, evaluator.run(names, arrays), strict=True))
-        )
+        return closed_loop(graph, codes, lambda arrays: dict(zip(names, evaluator.run(names, arrays), strict=True)))

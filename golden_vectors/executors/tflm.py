@@ -28,19 +28,20 @@ class TfliteMicro:
 
     def run_network(self, graph: Graph, codes: Ints) -> dict[str, Ints]:
         """See `base.Executor.run_network`."""
-        interpreter = _interpreter(to_tflite(graph))
+        runtime = interpreter(to_tflite(graph))
         inputs, outputs = [t.name for t in graph.inputs], [t.name for t in graph.outputs]
 
         def step(arrays: Arrays) -> Mapping[str, npt.NDArray[Any]]:
             for i, name in enumerate(inputs):
-                interpreter.set_input(arrays[name], i)
-            interpreter.invoke()
-            return {name: interpreter.get_output(i) for i, name in enumerate(outputs)}
+                runtime.set_input(arrays[name], i)
+            runtime.invoke()
+            return {name: runtime.get_output(i) for i, name in enumerate(outputs)}
 
         return closed_loop(graph, codes, step)
 
 
-def _interpreter(model: bytes, arena_bytes: int = ARENA_BYTES) -> Any:
+def interpreter(model: bytes, arena_bytes: int = ARENA_BYTES) -> Any:
+    """A TFLM interpreter of a .tflite file: set_input(array, i), invoke(), get_output(i)."""
     with _quiet_stdout():
         from tflite_micro.python.tflite_micro import runtime
 

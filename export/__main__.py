@@ -1,0 +1,127 @@
+"""Door: python -m export [build/student.npz | firmware_sim/model.npz] --to graph onnx tflite c"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from export import provenance
+from export.provenance import ExportError, sha256, write_atomic
+from export.quantize import Quality, measure, quantize_all
+from export.student import load_student
+from firmware_sim import graph as graph_module
+from firmware_sim.contract import PROFILES
+from firmware_sim.graph import SCHEMES, Graph, GraphError
+
+MODELS = Path(graph_module.__file__).parent
+BLESSED = {"int16x8": MODELS / "model.npz", "int8": MODELS / "model_int8.npz"}
+"""The committed graphs: the default of every door."""
+TARGETS = ("graph", "onnx", "tflite", "c")
+REPORTED = ("h0_next", "h1_next", "fc1", "mask")
+"""Tensors whose distance from the float student is printed."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Arguments of the door."""
+    p = argparse.ArgumentParser(prog="python -m export", description="Translate a student or a graph for the device.")
+    p.add_argument("source", nargs="?", type=Path, help="build/student.npz or a graph; default: the blessed graph")
+    p.add_argument("--to", nargs="+", choices=TARGETS, default=list(TARGETS), help="what to write (default: all)")
+    p.add_argument("--scheme", choices=SCHEMES, help="int16x8 (default) or int8")
+    p.add_argument("--out", type=Path, default=Path("build"), help="folder to write to (default: build)")
+    p.add_argument("--per-channel", action="store_true", help="a student's weights: one scale per output")
+    p.add_argument("--bless", action="store_true", help="a student's graphs, both schemes, become the defaults")
+    return p
+
+
+def is_graph(source: Path) -> bool:
+    """Whether a file is meant as a graph; its loader then judges it."""
+    return zipfile.is_zipfile(source) and "graph.npy" in zipfile.ZipFile(source).namelist()
+
+
+def obtain_graph(arguments: argparse.Namespace, console: Console) -> Graph:
+    """The graph to translate, quantized from a student if that is the source."""
+    source: Path = arguments.source or BLESSED[arguments.scheme or "int16x8"]
+    if arguments.source is None or is_graph(source):
+        if arguments.bless or arguments.per_channel:
+            raise ExportError(f"{source}: --bless and --per-channel need a student, this is a graph")
+        graph = Graph.load(source)
+        if arguments.scheme not in (None, graph.scheme):
+            raise ExportError(f"{source}: the graph is {graph.scheme}, not {arguments.scheme}; export the student")
+        return graph
+    student = load_student(source)
+    wanted = arguments.scheme or "int16x8"
+    names = SCHEMES if arguments.bless else (wanted,)
+    graphs = quantize_all(student, names, arguments.per_channel)
+    console.print(quality_table({name: measure(graph, student) for name, graph in graphs.items()}))
+    if arguments.bless:
+        for name, graph in graphs.items():
+            write_atomic(BLESSED[name], graph.to_bytes())
+            console.print(f"blessed {BLESSED[name].name}: {graph.digest}", highlight=False)
+    return graphs[wanted]
+
+
+def translate(graph: Graph, targets: Sequence[str]) -> dict[str, bytes]:
+    """Files of the targets, by name."""
+    files: dict[str, bytes] = {}
+    if "graph" in targets:
+        files["stapes_graph.npz"] = graph.to_bytes()
+    if "onnx" in targets:
+        from export.onnx_writer import to_onnx
+
+        files["stapes.onnx"] = to_onnx(graph)
+    if "tflite" in targets:
+        from export.tflite_writer import c_array, to_tflite
+
+        model = to_tflite(graph)
+        header, source = c_array(graph, model)
+        files["stapes.tflite"] = model
+        files["stapes_tflite_model.h"], files["stapes_tflite_model.c"] = header.encode(), source.encode()
+    if "c" in targets:
+        from export.c_writer import to_c
+
+        files |= to_c(graph, PROFILES[graph.meta["profile"]])
+    return files
+
+
+def quality_table(qualities: dict[str, Quality]) -> Table:
+    """Distance from the float student, closed loop on the calibration features."""
+    table = Table("scheme", *REPORTED, "saturated", title="SNR against the float student, dB")
+    for name, quality in qualities.items():
+        cells = [f"{quality.snr_db[tensor]:.1f}" for tensor in REPORTED]
+        table.add_row(name, *cells, f"{100 * quality.saturations:.4f} %")
+    return table
+
+
+def file_table(out: Path, files: dict[str, bytes]) -> Table:
+    """What was written."""
+    table = Table("file", "bytes", "sha256", title=f"written to {out}")
+    for name, data in files.items():
+        table.add_row(name, f"{len(data):,}", sha256(data)[:16])
+    return table
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the door; returns the exit code."""
+    arguments = parser().parse_args(argv)
+    console = Console()
+    try:
+        graph = obtain_graph(arguments, console)
+        files = translate(graph, arguments.to)
+        files["manifest.json"] = provenance.manifest(graph, files)
+        for name, data in files.items():
+            write_atomic(arguments.out / name, data)
+    except (ExportError, GraphError) as error:
+        print(f"stapes export: {error}", file=sys.stderr)
+        return 1
+    console.print(file_table(arguments.out, files))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,351 @@
+"""Integer Graph and Profile -> C11: tables, weights, and the network as straight-line kernel calls.
+
+Writes stapes_tables.h (sizes, windows, twiddles, look-up tables, constants), stapes_model.h (one array per graph
+tensor, so that every tensor can be observed) and stapes_model.c (weights and the calls). The hand-written part of
+the device is in firmware/; it includes these files and knows nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from export.c_tables import Tables, array, struct
+from export.provenance import ExportError, banner, face, write_atomic
+from firmware_sim.contract import DEFAULT_PROFILE, PROFILES, ContractError, Profile
+from firmware_sim.graph import Graph
+from firmware_sim.ops import GraphError, Rescale, Tensor
+
+BYTES = {"int8": 1, "int16": 2, "int32": 4, "int64": 8, "uint8": 1, "uint16": 2, "uint32": 4}
+FILES = ("stapes_tables.h", "stapes_model.h", "stapes_model.c")
+
+
+def state_buffers(profile: Profile) -> dict[str, tuple[int, int]]:
+    """Bytes and alignment of the members of stapes_state_t before and after the network, in order."""
+    n, hop, bins = profile.analysis_samples, profile.hop_samples, profile.bins
+    return {
+        "frame_q30": (4 * n, 4),
+        "spectrum_q30": (8 * bins, 4),
+        "power": (8 * bins, 8),
+        "noise": (8 * bins, 8),
+        "xi_uq16": (4 * bins, 4),
+        "likelihood_q16": (8, 8),
+        "vad": (4, 4),
+        "wiener_gain_q15": (2 * bins, 2),
+        "feature_q16": (4 * bins, 4),
+        "x_q11": (2 * bins, 2),
+        "mask_q15": (2 * bins, 2),
+        "gain_q15": (2 * bins, 2),
+        "enhanced_q30": (8 * bins, 4),
+        "frame_out": (4 * n, 4),
+        "pcm": (2 * hop, 2),
+        "history": (2 * n, 2),
+        "overlap": (4 * hop, 4),
+        "wiener": (-(-(20 * bins + 4) // 8) * 8, 8),
+        "network": (0, 2),
+        "parameters": (8, 2),
+        "counters": (64, 4),
+    }
+
+
+class CWriter:
+    """The writer that op pages call: constants go to flash, calls into `stapes_network_step` in order."""
+
+    def __init__(self) -> None:
+        self.arrays: list[str] = []
+        self.flash: dict[str, int] = {}
+        self.calls: list[str] = []
+        self._places: dict[str, str] = {}
+
+    # ------------------------------------------------------------ words for op pages
+
+    def constant(self, name: str, dtype: str, values: Any) -> str:
+        """A constant array in flash; returns its name."""
+        if name in self.flash:
+            raise ExportError(f"constant {name} is written twice")
+        flat = np.asarray(values).reshape(-1)
+        self.flash[name] = BYTES[dtype] * flat.size
+        self.arrays.append(array(f"static const {dtype}_t {name}", flat))
+        return name
+
+    def struct(self, ctype: str, name: str, **members: Any) -> str:
+        """A constant struct in flash; returns its address."""
+        text = {key: _braces(value) if isinstance(value, Rescale) else str(value) for key, value in members.items()}
+        self.arrays.append(struct(f"static const {ctype} {name}", text))
+        return f"&{name}"
+
+    def rescales(self, name: str, rescale: Rescale) -> str:
+        """A constant array of one scale per row; returns its name."""
+        multiplier, shift = np.broadcast_arrays(rescale.multiplier, rescale.left - rescale.right)
+        self.flash[name] = 8 * multiplier.size
+        rows = [f"{{{m}, {s}}}" for m, s in zip(multiplier.tolist(), shift.tolist(), strict=True)]
+        self.arrays.append(array(f"static const stapes_rescale_t {name}", rows))
+        return name
+
+    def view(self, tensor: Tensor, source: Tensor, offset: int) -> None:
+        """The tensor is a part of another one: no copy and no memory of its own."""
+        self._places[tensor.name] = f"{self.place(source)} + {offset}" if offset else self.place(source)
+
+    def call(self, kernel: str, *arguments: Any, counted: bool = True) -> None:
+        """Append a kernel call; tensors become arrays of the network, `counted` adds the stage's counter."""
+        text = [self._text(argument) for argument in arguments] + (["counter"] if counted else [])
+        self.calls.append(wrapped(f"    stapes_{kernel}(", text, ");"))
+
+    def place(self, tensor: Tensor) -> str:
+        """C expression for the first element of a computed tensor."""
+        return self._places.get(tensor.name, f"net->{tensor.name}")
+
+    def is_view(self, tensor: Tensor) -> bool:
+        return tensor.name in self._places
+
+    def _text(self, value: Any) -> str:
+        if isinstance(value, Tensor):
+            return self.place(value)
+        if isinstance(value, Rescale):
+            return f"(stapes_rescale_t){_braces(value)}"
+        if isinstance(value, bool):
+            return str(value).lower()
+        return str(value)
+
+
+def _braces(rescale: Rescale) -> str:
+    """Initialiser of one stapes_rescale_t."""
+    return f"{{{rescale.multiplier}, {rescale.left - rescale.right}}}"
+
+
+def wrapped(head: str, items: Sequence[str], tail: str, width: int = 110) -> str:
+    """head + items joined by commas + tail, continued below the opening bracket where a line would be too long."""
+    lines, indent = [head], " " * len(head)
+    for i, item in enumerate(items):
+        piece = item + (", " if i + 1 < len(items) else tail)
+        if len(lines[-1]) + len(piece.rstrip()) > width and lines[-1].strip():
+            lines[-1] = lines[-1].rstrip()
+            lines.append(indent)
+        lines[-1] += piece
+    return "\n".join(lines) + "\n"
+
+
+# ---------------------------------------------------------------- network
+
+
+class Network:
+    """The generated part of the device for one graph; graph None: no network, the mask is one."""
+
+    def __init__(self, graph: Graph | None, profile: Profile):
+        self.graph, self.profile = graph, profile
+        self.writer = CWriter()
+        self.tensors: list[Tensor] = []
+        if graph is not None:
+            _check(graph, profile)
+            for op in graph.ops:
+                face(op, "to_c")(self.writer)
+            self.tensors = [t for t in graph.tensors.values() if t.data is None]
+
+    @property
+    def members(self) -> list[Tensor]:
+        """Tensors with memory of their own, in order of computation."""
+        return [t for t in self.tensors if not self.writer.is_view(t)]
+
+    @property
+    def ram_bytes(self) -> int:
+        """sizeof(stapes_network_t)."""
+        return sum(BYTES[t.dtype] * t.shape[0] for t in self.members) or 1
+
+    # ------------------------------------------------------------ stapes_model.h
+
+    def header(self, head: str, state_bytes: int, memory_map: str) -> str:
+        """stapes_model.h."""
+        members = "".join(f"    {t.dtype}_t {t.name}[{t.shape[0]}];\n" for t in self.members)
+        return f"""{head}#ifndef STAPES_MODEL_H
+#define STAPES_MODEL_H
+
+#include "nn.h"
+#include "stapes_tables.h"
+
+{memory_map}
+#define STAPES_NETWORK_BYTES {self.ram_bytes}U
+#define STAPES_STATE_BYTES {state_bytes}U
+
+/* Every tensor of the graph, in order of computation; the states are at home in *_next. */
+typedef struct {{
+{members or "    uint8_t none;" + chr(10)}}} stapes_network_t;
+
+_Static_assert(sizeof(stapes_network_t) == STAPES_NETWORK_BYTES, "the network is not as in its memory map");
+
+/* Home state: the code of zero. */
+void stapes_network_reset(stapes_network_t *net);
+
+/* One step on the codes in net->x: the states move on, every tensor can be read afterwards. */
+void stapes_network_step(stapes_network_t *net, stapes_counter_t *counter);
+
+/* One hop: normalised features in, mask out, [0, 32768]. */
+void stapes_network(stapes_network_t *net, const int16_t *x_q11, uint16_t *mask_q15, stapes_counter_t *counter);
+
+/* The observable tensors: the states as the hop left them, then each tensor as `network.` and its name. */
+extern const stapes_tensor_t stapes_network_tensors[];
+extern const uint32_t stapes_network_tensor_count;
+
+#endif
+"""
+
+    # ------------------------------------------------------------ stapes_model.c
+
+    def source(self, head: str) -> str:
+        """stapes_model.c."""
+        body = self._step() if self.graph is not None else _NO_NETWORK
+        constants = "\n".join(self.writer.arrays)
+        return f"""{head}#include "stapes_model.h"
+
+#include <string.h>
+
+_Static_assert(STAPES_CONTRACT_VERSION == {_contract_version()}, "model and tables are of different contracts");
+_Static_assert(STAPES_BINS == {self.profile.bins}, "the model was made for another profile");
+
+{constants}
+{body}
+{self._taps()}"""
+
+    def _step(self) -> str:
+        assert self.graph is not None
+        states = self.graph.states
+        width = {"int16x8": "i16", "int8": "i8"}[self.graph.scheme]
+        copies = "".join(
+            f"    memcpy(net->{name}, {self.writer.place(after)}, sizeof net->{name});\n"
+            for name, after in states.items()
+        )
+        homes = "".join(
+            f"    memset({self.writer.place(after)}, {after.zero_point}, sizeof net->{after.name});\n"
+            for after in states.values()
+            if after.zero_point
+        )
+        mask = self.graph.outputs[0]
+        return f"""void stapes_network_reset(stapes_network_t *net)
+{{
+    memset(net, 0, sizeof *net);
+{homes}}}
+
+void stapes_network_step(stapes_network_t *net, stapes_counter_t *counter)
+{{
+{copies}{"".join(self.writer.calls)}}}
+
+void stapes_network(stapes_network_t *net, const int16_t *x_q11, uint16_t *mask_q15, stapes_counter_t *counter)
+{{
+    stapes_encode_features_{width}(x_q11, net->x, {self.profile.bins}, counter);
+    stapes_network_step(net, counter);
+    stapes_decode_mask_{width}({self.writer.place(mask)}, mask_q15, {self.profile.bins});
+}}
+"""
+
+    def _taps(self) -> str:
+        rows = [] if self.graph is None else [self._tap(name, after) for name, after in self.graph.states.items()]
+        rows += [self._tap(f"network.{t.name}", t) for t in self.tensors]
+        text = "".join(rows) or '    {"", 0, 0, 0},\n'
+        return (
+            f"const stapes_tensor_t stapes_network_tensors[] = {{\n{text}}};\n\n"
+            f"const uint32_t stapes_network_tensor_count = {len(rows)};\n"
+        )
+
+    def _tap(self, name: str, tensor: Tensor) -> str:
+        """A row of the tensor table; a view lies `elements` behind the start of its member."""
+        member, _, elements = self.writer.place(tensor).removeprefix("net->").partition(" + ")
+        size = BYTES[tensor.dtype]
+        offset = f"offsetof(stapes_network_t, {member})" + (f" + {int(elements) * size}" if elements else "")
+        return f'    {{"{name}", {offset}, {tensor.shape[0]}, {size}}},\n'
+
+
+_NO_NETWORK = """void stapes_network_reset(stapes_network_t *net) { memset(net, 0, sizeof *net); }
+
+void stapes_network_step(stapes_network_t *net, stapes_counter_t *counter)
+{
+    (void)net;
+    (void)counter;
+}
+
+void stapes_network(stapes_network_t *net, const int16_t *x_q11, uint16_t *mask_q15, stapes_counter_t *counter)
+{
+    (void)x_q11;
+    stapes_network_step(net, counter);
+    for (size_t k = 0; k < STAPES_BINS; k++) {
+        mask_q15[k] = 32768U;
+    }
+}
+"""
+
+
+def _contract_version() -> int:
+    from firmware_sim.contract import CONTRACT_VERSION
+
+    return CONTRACT_VERSION
+
+
+def _check(graph: Graph, profile: Profile) -> None:
+    """The graph must have the network interface of the loop."""
+    if graph.meta.get("profile") != profile.name:
+        raise ContractError(f"the model was made for profile {graph.meta.get('profile')}, not {profile.name}")
+    x, mask = graph.inputs[0], graph.outputs[0]
+    if (x.name, mask.name) != ("x", "mask") or x.shape != (profile.bins,) or mask.shape != (profile.bins,):
+        raise GraphError(f"the graph must map x ({profile.bins}) to mask ({profile.bins})")
+
+
+# ---------------------------------------------------------------- memory map
+
+
+def state_layout(profile: Profile, network: Network) -> list[tuple[str, int]]:
+    """Members of stapes_state_t with their bytes, padding included, in order."""
+    rows, used = [], 0
+    for name, (size, alignment) in state_buffers(profile).items():
+        size = network.ram_bytes if name == "network" else size
+        if padding := -used % alignment:
+            rows.append(("padding", padding))
+        rows.append((name, size))
+        used += padding + size
+    if padding := -used % 8:
+        rows.append(("padding", padding))
+    return rows
+
+
+def memory_map(tables: Tables, network: Network, ram: Sequence[tuple[str, int]]) -> str:
+    """Flash and RAM of each constant and buffer, as a comment."""
+    flash = {**tables.flash, **network.writer.flash}
+    lines = ["/* Static memory map, bytes.", " *", f" * flash {sum(flash.values())} (code apart)"]
+    lines += [f" *   {size:7d}  {name}" for name, size in flash.items()]
+    lines += [" *", f" * RAM {sum(size for _, size in ram)} for each instance (ear), stack apart"]
+    lines += [f" *   {size:7d}  {name}" for name, size in ram]
+    return "\n".join([*lines, " */"])
+
+
+# ---------------------------------------------------------------- files
+
+
+def to_c(graph: Graph | None, profile: Profile) -> dict[str, bytes]:
+    """The generated files by name; equal graphs and profiles give equal bytes.
+
+    graph   None writes a device without a network: the Wiener stage alone
+    raises  GraphError or ContractError when the graph does not fit the device
+    """
+    tables, network = Tables(profile, graph), Network(graph, profile)
+    ram = state_layout(profile, network)
+    texts = (
+        tables.header(_banner(graph, profile, "Sizes, constants and tables of the Stapes frame loop.")),
+        network.header(
+            _banner(graph, profile, "The network's state and its memory map."),
+            sum(size for _, size in ram),
+            memory_map(tables, network, ram),
+        ),
+        network.source(_banner(graph, profile, "The network: weights and kernel calls.")),
+    )
+    return {name: text.encode("ascii") for name, text in zip(FILES, texts, strict=True)}
+
+
+def _banner(graph: Graph | None, profile: Profile, what: str) -> str:
+    if graph is not None:
+        return banner(graph, what, "c")
+    return f"/* {what}\n *\n * Generated by Stapes, do not edit. Profile {profile.name}, no network.\n */\n"
+
+
+def write_c(graph: Graph | None, profile: Profile = PROFILES[DEFAULT_PROFILE], out_dir: Path = Path("build")) -> list[Path]:
+    """Write the generated files into a folder, each whole or not at all; returns their paths."""
+    return [write_atomic(Path(out_dir) / name, data) for name, data in to_c(graph, profile).items()]

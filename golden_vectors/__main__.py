@@ -1,0 +1,130 @@
+"""The door of the witness: generate, verify, report."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from firmware_sim.contract import ContractError
+from golden_vectors import generate, report, verify
+from golden_vectors.errors import WitnessError
+from golden_vectors.tables import console, print_outcome, print_report
+from golden_vectors.vector import DIRECTORY, load_all
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build"
+MODEL, MODEL_INT8 = ROOT / "firmware_sim" / "model.npz", ROOT / "firmware_sim" / "model_int8.npz"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(prog="python -m golden_vectors", description=__doc__)
+    commands = top.add_subparsers(dest="command", required=True)
+    models = argparse.ArgumentParser(add_help=False)
+    models.add_argument("--model", type=Path, default=MODEL, help="int16x8 model (default: the blessed one)")
+    models.add_argument("--build", type=Path, default=BUILD, help="folder of generated files (default: build)")
+    both = argparse.ArgumentParser(add_help=False, parents=[models])
+    both.add_argument("--model-int8", type=Path, default=MODEL_INT8, help="int8 model (default: the blessed one)")
+    both.add_argument("--vectors", type=Path, default=DIRECTORY, help="folder of the vectors")
+
+    command = commands.add_parser("generate", parents=[both], help="write the vectors, or check that they are current")
+    command.add_argument("--check", action="store_true", help="write nothing; exit 1 at the first file that differs")
+    command.set_defaults(run=run_generate)
+
+    command = commands.add_parser("verify", parents=[both], help="run every engine on every vector")
+    command.add_argument("--on", nargs="+", metavar="NAME", help="engines, by name or family (default: all)")
+    command.add_argument("--steps", type=_positive, default=verify.STEPS, help="steps of the closed loop (%(default)s)")
+    command.set_defaults(run=run_verify)
+
+    command = commands.add_parser("report", parents=[models], help="enhance a recording on two engines, picture page")
+    command.add_argument("recording", type=Path, help="WAV or FLAC")
+    command.add_argument("--enhanced", type=Path, required=True, metavar="OUT.wav", help="its enhanced file: compared, or written where there is none")
+    command.add_argument("--page", type=Path, metavar="OUT.html", help="picture page to write")
+    command.set_defaults(run=run_report)
+    return top
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not a positive number of steps")
+    return value
+
+
+def run_generate(arguments: argparse.Namespace, console: Console) -> int:
+    """generate [--check]."""
+    graphs = generate.load_graphs(_models(arguments))
+    if arguments.check:
+        wrong = generate.check(arguments.vectors, graphs)
+        if wrong is not None:
+            raise WitnessError(f"{wrong}: see what changed, then run `python -m golden_vectors generate`")
+        console.print(f"every file in {_relative(arguments.vectors)} is reproduced byte for byte")
+        return 0
+    sizes = generate.generate(arguments.vectors, graphs)
+    console.print(
+        f"{len(sizes) // 2} vectors, {sum(sizes.values()) / 1e6:.2f} MB, in {_relative(arguments.vectors)}"
+    )
+    return 0
+
+
+def run_verify(arguments: argparse.Namespace, console: Console) -> int:
+    """verify [--on NAME ...]."""
+    from golden_vectors.executors import registry, select
+
+    engines = select(arguments.on, registry())
+    bench = verify.Bench(
+        load_all(arguments.vectors), generate.load_graphs(_models(arguments)), arguments.steps
+    )
+    outcome = verify.verify(bench, engines)
+    verify.write_agreement(outcome, arguments.build)
+    print_outcome(outcome, bench, console)
+    for (engine, scheme, group), cell in outcome.failures.items():
+        print(f"differs: {engine}, {group} ({scheme}): {cell.first}", file=sys.stderr)
+    return 1 if outcome.failures else 0
+
+
+def run_report(arguments: argparse.Namespace, console: Console) -> int:
+    """report RECORDING --enhanced OUT.wav [--page OUT.html]."""
+
+    graph = generate.load_graphs({"int16x8": arguments.model})["int16x8"]
+    found = report.measure(arguments.recording, graph, arguments.enhanced)
+    print_report(found, console)
+    if arguments.page is not None:
+        from golden_vectors import page
+
+        page.write_page(found, arguments.page, arguments.build)
+        console.print(f"picture page: {_relative(arguments.page)}")
+    if found.differences:
+        print(f"differs: {found.differences[0]}", file=sys.stderr)
+    return 1 if found.differences else 0
+
+
+def _models(arguments: argparse.Namespace) -> dict[str, Path]:
+    return {"int16x8": arguments.model, "int8": arguments.model_int8}
+
+
+def _relative(path: Path) -> str:
+    """A path as the user would type it."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code: 0 all equal, 1 something differs, 2 it could not run."""
+    arguments = parser().parse_args(argv)
+    try:
+        result: int = arguments.run(arguments, console())
+    except (WitnessError, ContractError) as error:
+        print(f"golden_vectors: {error}", file=sys.stderr)
+        return 1 if getattr(arguments, "check", False) else 2
+    return result
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,161 @@
+"""Where two runs part: the first hop, stage, tap and element, with both values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from firmware_sim.contract import SAMPLE_RATE_HZ, STAGES
+from firmware_sim.fixed import Ints
+from firmware_sim.frame_loop import TAP_DTYPES, TAPS, Hop
+from golden_vectors.errors import WitnessError
+from golden_vectors.executors.base import StreamRun
+from golden_vectors.vector import Vector
+
+Taps: TypeAlias = Mapping[str, npt.NDArray[Any]]
+Reference: TypeAlias = Callable[[], Taps | None]
+"""Gives the reference's taps of a case, or None when the reference itself disagrees with the vector."""
+
+NETWORK_TAPS = ("h0", "h1", "mask")
+"""Results of a network step in order of computation."""
+COUNTERS = ("saturations", "overflows")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first place where a run is not what the vector says.
+
+    step      hop of a stream or step of the network; None: after the last one (counters)
+    tap       name of the tap, the counter, or "digest" where no expected element is known
+    index     element within the tap, () for a scalar
+    expected  integer, or hex digits of a digest
+    differing elements of the tap that differ, of `size`
+    """
+
+    case: str
+    step: int | None
+    stage: str
+    tap: str
+    index: tuple[int, ...]
+    expected: int | str
+    got: int | str
+    differing: int = 1
+    size: int = 1
+    hop_ms: float | None = None
+
+    def __str__(self) -> str:
+        where = "at the end"
+        if self.step is not None:
+            where = f"step {self.step}" if self.hop_ms is None else f"hop {self.step} ({self.step * self.hop_ms:g} ms)"
+        element = f"{self.tap}{list(self.index) if self.index else ''}"
+        bits = 8 * np.dtype(TAP_DTYPES.get(self.tap, np.int32)).itemsize
+        share = f"; {self.differing} of {self.size} elements of the tap differ" if self.size > 1 else ""
+        return (
+            f"{self.case}: {where}, stage {self.stage}, {element}: "
+            f"expected {_shown(self.expected, bits)}, got {_shown(self.got, bits)}{share}"
+        )
+
+
+def _shown(value: int | str, bits: int) -> str:
+    """Decimal and two's complement hex."""
+    if isinstance(value, str):
+        return value
+    return f"{value} (0x{value & ((1 << bits) - 1):0{bits // 4}x})"
+
+
+def digest_lines(taps: Taps) -> list[str]:
+    """One line per hop: the digest of each stage, in the order of STAGES.
+
+    taps  every name of TAPS -> (hops, ...)
+    """
+    missing = [name for name in TAPS if name not in taps]
+    if missing:
+        raise WitnessError(f"the executor does not show tap {missing[0]}")
+    lines = []
+    for hop in range(len(taps["pcm"])):
+        digests = Hop(hop, {name: taps[name][hop : hop + 1] for name in TAPS}).digests()
+        lines.append(" ".join(digests[stage] for stage in STAGES))
+    return lines
+
+
+def stream_difference(vector: Vector, run: StreamRun, reference: Reference) -> Difference | None:
+    """None when every tap of every hop and every counter is what the vector says."""
+    expected, got = vector.header["digests"], digest_lines(run.taps)
+    if len(got) != len(expected):
+        return Difference(vector.id, None, "overlap_add", "hops", (), len(expected), len(got))
+    hops = [hop for hop, (a, b) in enumerate(zip(expected, got, strict=True)) if a != b]
+    hops += [hop for name, rows in _kept(vector).items() for hop in _first_row(rows, run.taps[name])]
+    if not hops:
+        return _counter_difference(vector, run)
+    return _at_hop(vector, run, min(hops), got, reference)
+
+
+def _kept(vector: Vector) -> Taps:
+    return {name: rows for name, rows in vector.arrays.items() if name in TAPS}
+
+
+def _first_row(expected: npt.NDArray[Any], got: npt.NDArray[Any]) -> list[int]:
+    """The first row that differs, or nothing."""
+    if expected.shape != got.shape:
+        return [0]
+    rows = np.flatnonzero((expected != got).reshape(len(expected), -1).any(axis=1))
+    return [int(rows[0])] if len(rows) else []
+
+
+def _at_hop(vector: Vector, run: StreamRun, hop: int, got: list[str], reference: Reference) -> Difference:
+    """The first stage of this hop that differs, and its first element if an expected one is known."""
+    pairs = list(zip(STAGES, vector.header["digests"][hop].split(), got[hop].split(), strict=True))
+    stages = [stage for stage, expected, found in pairs if expected != found] or list(STAGES)
+    profile = vector.header["profile"]
+    hop_ms = 1000 * profile["hop_samples"] / SAMPLE_RATE_HZ
+    taps = {**(reference() or {}), **_kept(vector)}
+    for name, stage in TAPS.items():
+        if stage in stages and name in taps:
+            found = element(vector.id, hop, stage, name, taps[name][hop], run.taps[name][hop], hop_ms)
+            if found is not None:
+                return found
+    stage, wanted, found_digest = next(pair for pair in pairs if pair[0] in stages)
+    return Difference(vector.id, hop, stage, "digest", (), wanted, found_digest, hop_ms=hop_ms)
+
+
+def element(
+    case: str, step: int, stage: str, tap: str, expected: Any, got: Any, hop_ms: float | None = None
+) -> Difference | None:
+    """The first element in which two arrays of one tap differ, or None."""
+    wanted, found = np.asarray(expected, np.int64), np.asarray(got, np.int64)
+    if wanted.shape != found.shape:
+        return Difference(case, step, stage, tap, (), f"shape {wanted.shape}", f"shape {found.shape}", hop_ms=hop_ms)
+    places = np.argwhere(wanted != found)
+    if not len(places):
+        return None
+    at = tuple(int(i) for i in places[0])
+    return Difference(
+        case, step, stage, tap, at, int(wanted[at]), int(found[at]), len(places), wanted.size, hop_ms
+    )
+
+
+def _counter_difference(vector: Vector, run: StreamRun) -> Difference | None:
+    for stage, expected in vector.header["counters"].items():
+        for name, wanted, found in zip(COUNTERS, expected, run.counters[stage], strict=True):
+            if wanted != found:
+                return Difference(vector.id, None, stage, name, (), wanted, found)
+    return None
+
+
+def network_difference(case: str, expected: Taps, got: Mapping[str, Ints]) -> Difference | None:
+    """The first step and tap in which two closed loops differ, or None."""
+    steps = {tap: _first_row(expected[tap], got[tap]) for tap in NETWORK_TAPS}
+    first = min((rows[0] for rows in steps.values() if rows), default=None)
+    if first is None:
+        return None
+    found = (element(case, first, "network", tap, expected[tap][first], got[tap][first]) for tap in NETWORK_TAPS)
+    return next(difference for difference in found if difference is not None)
+
+
+def share_differing(expected: npt.NDArray[Any], got: npt.NDArray[Any]) -> float:
+    """Share of elements that differ, [0, 1]; arrays of another shape differ everywhere."""
+    return float(np.mean(expected != got)) if expected.shape == got.shape else 1.0

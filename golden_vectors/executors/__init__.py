@@ -1,0 +1,46 @@
+"""The engines, one small class each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from golden_vectors.errors import WitnessError
+from golden_vectors.executors.base import Executor
+
+
+SLOW = frozenset({"onnx reference"})
+"""Engines that take milliseconds a step: they run the vectors but not the long closed loop."""
+
+
+def registry() -> list[Executor]:
+    """Every engine that this project knows, present or not; the reference first."""
+    from golden_vectors.executors.c_host import CHost
+    from golden_vectors.executors.litert import KERNELS, LiteRt
+    from golden_vectors.executors.numpy_reference import NumpyReference
+    from golden_vectors.executors.onnxruntime import LEVELS, OnnxReference, OnnxRuntime
+    from golden_vectors.executors.tflm import TfliteMicro
+
+    return [
+        NumpyReference(),
+        CHost(),
+        *(OnnxRuntime(level) for level in LEVELS),
+        OnnxReference(),
+        TfliteMicro(),
+        *(LiteRt(kernels) for kernels in KERNELS),
+    ]
+
+
+def family(name: str) -> str:
+    """The engine without its variant: "onnxruntime" of "onnxruntime (basic)"."""
+    return name.split(" (")[0]
+
+
+def select(names: Sequence[str] | None, engines: Iterable[Executor]) -> list[Executor]:
+    """The engines of these names or families, all of them for None; raises WitnessError for an unknown name."""
+    engines = list(engines)
+    known = {engine.name for engine in engines} | {family(engine.name) for engine in engines}
+    unknown = [name for name in names or () if name not in known]
+    if unknown:
+        families = ", ".join(dict.fromkeys(family(engine.name) for engine in engines))
+        raise WitnessError(f"no executor is called {unknown[0]}: choose from {families}")
+    return [e for e in engines if names is None or e.name in names or family(e.name) in names]

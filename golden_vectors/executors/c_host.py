@@ -1,0 +1,227 @@
+"""The C11 device as a shared library on this machine, driven over ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from firmware_sim.contract import DEFAULT_PROFILE, PROFILES, STAGES, ContractError, Parameters, Profile
+from firmware_sim.fixed import Ints
+from firmware_sim.frame_loop import TAPS
+from firmware_sim.graph import Graph
+from golden_vectors.executors.base import StreamInput, StreamRun
+from golden_vectors.executors.cc import build_host, missing_compiler
+
+Samples = npt.NDArray[np.int16]
+
+
+class _Parameters(ctypes.Structure):
+    _fields_ = (
+        ("gain_floor_q15", ctypes.c_uint16),
+        ("dry_q15", ctypes.c_uint16),
+        ("wiener_floor_q15", ctypes.c_uint16),
+        ("use_network", ctypes.c_bool),
+        ("bypass", ctypes.c_bool),
+    )
+
+
+class _Counter(ctypes.Structure):
+    _fields_ = (("saturations", ctypes.c_uint32), ("overflows", ctypes.c_uint32))
+
+
+class _Tap(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("data", ctypes.c_void_p),
+        ("count", ctypes.c_uint32),
+        ("element_bytes", ctypes.c_uint8),
+        ("is_signed", ctypes.c_bool),
+    )
+
+
+class _Recorder(ctypes.Structure):
+    _fields_ = (("taps", ctypes.c_size_t), ("indices", ctypes.c_void_p), ("buffers", ctypes.c_void_p))
+
+
+def _load(path: Path) -> ctypes.CDLL:
+    """The library with the result types that are not int."""
+    library = ctypes.CDLL(str(path))
+    library.stapes_state_bytes.restype = ctypes.c_size_t
+    library.stapes_counters.restype = ctypes.POINTER(_Counter)
+    library.stapes_config_digest.restype = ctypes.c_char_p
+    library.stapes_host_process.restype = None
+    library.stapes_host_network.restype = None
+    return library
+
+
+@dataclass(frozen=True)
+class TapInfo:
+    """Place of a tap: its index in the device's list, elements, dtype."""
+
+    index: int
+    count: int
+    dtype: np.dtype[Any]
+
+
+class HostDevice:
+    """One instance of the device.
+
+    graph       None: a device without a network
+    parameters  None: the defaults of the contract
+    library     another build of the same graph and profile; None builds or reuses the optimised one
+    raises      ContractError when graph, profile and parameters do not fit, WitnessError without a compiler
+    """
+
+    def __init__(
+        self,
+        graph: Graph | None,
+        profile: Profile = PROFILES[DEFAULT_PROFILE],
+        parameters: Parameters | None = None,
+        library: Path | None = None,
+    ) -> None:
+        self.profile = profile
+        self._has_network = graph is not None
+        self._library = _load(library or build_host(graph, profile))
+        self._memory = ctypes.create_string_buffer(self._library.stapes_state_bytes() + 8)
+        self._state = ctypes.c_void_p(-(-ctypes.addressof(self._memory) // 8) * 8)
+        self._library.stapes_init(self._state, None)
+        if parameters is None:
+            parameters = Parameters() if graph is not None else Parameters(use_network=False, wiener_floor_q15=0)
+        self.set_parameters(parameters)
+
+    # ------------------------------------------------------------ control
+
+    def reset(self) -> None:
+        """Home state."""
+        self._library.stapes_reset(self._state)
+
+    def set_parameters(self, parameters: Parameters) -> None:
+        """Other parameters from the next hop on."""
+        if parameters.use_network and not self._has_network:
+            raise ContractError("parameters ask for the network but no graph was given")
+        values = _Parameters(
+            parameters.gain_floor_q15,
+            parameters.dry_q15,
+            parameters.wiener_floor_q15,
+            parameters.use_network,
+            parameters.bypass,
+        )
+        if self._library.stapes_set_parameters(self._state, ctypes.byref(values)) != 0:
+            raise ContractError("the device refuses the parameters")
+
+    @property
+    def config_digest(self) -> str:
+        """Digest of sizes, tables and graph that the headers carry."""
+        return str(self._library.stapes_config_digest().decode("ascii"))
+
+    @property
+    def counters(self) -> dict[str, tuple[int, int]]:
+        """Stage -> (saturations, overflows)."""
+        rows = self._library.stapes_counters(self._state)
+        return {stage: (int(rows[i].saturations), int(rows[i].overflows)) for i, stage in enumerate(STAGES)}
+
+    @cached_property
+    def taps(self) -> dict[str, TapInfo]:
+        """Every tap by name: those of the loop, the states, then `network.` and each tensor."""
+        found: dict[str, TapInfo] = {}
+        tap = _Tap()
+        while self._library.stapes_tap(self._state, len(found), ctypes.byref(tap)) == 0:
+            dtype = np.dtype(f"{'i' if tap.is_signed else 'u'}{tap.element_bytes}")
+            found[tap.name.decode("ascii")] = TapInfo(len(found), tap.count, dtype)
+        return found
+
+    # ------------------------------------------------------------ run
+
+    def process(self, pcm: Samples) -> Samples:
+        """A whole signal (samples,) int16 through the device, filled up to whole hops; (samples,) int16 out."""
+        out, _ = self.record(np.pad(pcm, (0, -len(pcm) % self.profile.hop_samples)), ())
+        return out[: len(pcm)]
+
+    def record(self, pcm: Samples, names: Sequence[str]) -> tuple[Samples, dict[str, npt.NDArray[Any]]]:
+        """Whole hops (samples,) int16 through the device.
+
+        names    taps to keep
+        returns  samples out; tap name -> (hops, count) in its device width
+        """
+        pcm = np.ascontiguousarray(pcm, np.int16)
+        hops = len(pcm) // self.profile.hop_samples
+        out = np.empty_like(pcm)
+        kept, recorder, _alive = self._recorder(names, hops)
+        self._library.stapes_host_process(
+            self._state, _address(pcm), _address(out), ctypes.c_size_t(hops), ctypes.byref(recorder)
+        )
+        return out, kept
+
+    def record_network(self, codes: npt.NDArray[Any], names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+        """The network alone over input codes (steps, n) of its input's dtype; taps as in `record`."""
+        codes = np.ascontiguousarray(codes, self.taps["network.x"].dtype)
+        kept, recorder, _alive = self._recorder(names, len(codes))
+        self._library.stapes_host_network(
+            self._state,
+            _address(codes),
+            ctypes.c_size_t(codes[0].nbytes),
+            ctypes.c_size_t(len(codes)),
+            ctypes.byref(recorder),
+        )
+        return kept
+
+    def _recorder(self, names: Sequence[str], hops: int) -> tuple[dict[str, npt.NDArray[Any]], _Recorder, Any]:
+        """Arrays to fill, what the C side needs to fill them, and what must live as long."""
+        kept = {name: np.empty((hops, self.taps[name].count), self.taps[name].dtype) for name in names}
+        indices = np.array([self.taps[name].index for name in names], np.uint32)
+        buffers = (ctypes.c_void_p * len(kept))(*(array.ctypes.data for array in kept.values()))
+        recorder = _Recorder(len(kept), indices.ctypes.data, ctypes.cast(buffers, ctypes.c_void_p))
+        return kept, recorder, (indices, buffers)
+
+
+def _address(array: npt.NDArray[Any]) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.ctypes.data)
+
+
+# ---------------------------------------------------------------- executor
+
+
+class CHost:
+    """The device's C, compiled for this machine."""
+
+    name = "c_host"
+
+    def available(self) -> str | None:
+        return missing_compiler()
+
+    def run_network(self, graph: Graph, codes: Ints) -> dict[str, Ints]:
+        """See `base.Executor.run_network`."""
+        profile = PROFILES[graph.meta["profile"]]
+        shown = {"mask": "network.mask", **{name: name for name in graph.states}}
+        kept = HostDevice(graph, profile).record_network(codes, tuple(shown.values()))
+        return {name: kept[tap].astype(np.int64) for name, tap in shown.items()}
+
+    def run_stream(self, graph: Graph | None, stream: StreamInput) -> StreamRun:
+        """See `StreamExecutor.run_stream`."""
+        device = HostDevice(graph, stream.profile, stream.parameters)
+        names = tuple(name for name in TAPS if name in device.taps)
+        marks = sorted({0, stream.hops, *(hop for hop in stream.resets if hop < stream.hops)})
+        size = stream.profile.hop_samples
+        pieces: list[Mapping[str, npt.NDArray[Any]]] = []
+        for start, end in zip(marks, marks[1:], strict=False):
+            if start in stream.resets:
+                device.reset()
+            pieces.append(device.record(stream.pcm[start * size : end * size], names)[1])
+        return StreamRun({name: _joined(name, pieces, stream.hops) for name in TAPS}, device.counters)
+
+
+def _joined(name: str, pieces: Sequence[Mapping[str, npt.NDArray[Any]]], hops: int) -> Ints:
+    """A tap of all pieces as the frame loop shows it: complex bins as (hops, bins, 2), scalars as (hops,)."""
+    if name not in pieces[0]:
+        return np.zeros((hops, 0), np.int64)
+    values = np.concatenate([piece[name] for piece in pieces]).astype(np.int64)
+    if name in ("spectrum_q30", "enhanced_q30"):
+        return values.reshape(hops, -1, 2)
+    return values[:, 0] if values.shape[1] == 1 else values

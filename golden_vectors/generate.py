@@ -1,0 +1,117 @@
+"""The only writer of vectors: every case through the numpy reference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from firmware_sim.contract import CONTRACT_VERSION, STAGES
+from firmware_sim.graph import Graph, GraphError
+from golden_vectors.cases import CASES, NOTES, PROFILE, Case, NetworkCase, StreamCase
+from golden_vectors.compare import NETWORK_TAPS, digest_lines
+from golden_vectors.errors import WitnessError
+from golden_vectors.executors.base import StreamInput
+from golden_vectors.executors.numpy_reference import NumpyReference
+from golden_vectors.vector import KEPT_TAPS, SCHEMA, SCHEMA_VERSION, Vector, narrowest, write
+
+Graphs = Mapping[str, Graph]
+"""Scheme -> its graph."""
+
+
+def load_graphs(paths: Mapping[str, Path]) -> dict[str, Graph]:
+    """Both schemes' models; raises WitnessError naming the file that is missing, foreign or of the other scheme."""
+    graphs = {}
+    for scheme, path in paths.items():
+        try:
+            graphs[scheme] = Graph.load(path)
+        except GraphError as error:
+            raise WitnessError(f"{error}: build it with `python -m export`") from None
+        if graphs[scheme].scheme != scheme:
+            raise WitnessError(f"{path}: is a model of scheme {graphs[scheme].scheme}, {scheme} is needed here")
+    return graphs
+
+
+def build(case: Case, graphs: Graphs) -> Vector:
+    """The vector of one case."""
+    make = _stream if isinstance(case, StreamCase) else _network
+    return make(case, graphs[case.scheme])  # type: ignore[arg-type]
+
+
+def _common(case: Case, kind: str, graph: Graph) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "schema_version": SCHEMA_VERSION,
+        "contract_version": CONTRACT_VERSION,
+        "byte_order": "little",
+        "id": case.id,
+        "tcId": case.tc_id,
+        "group": case.group,
+        "kind": kind,
+        "scheme": case.scheme,
+        "graph_sha256": graph.digest,
+        "flags": list(case.flags),
+        "notes": {flag: f"catches {NOTES[flag]}" for flag in case.flags},
+    }
+
+
+def _stream(case: StreamCase, graph: Graph) -> Vector:
+    stream = StreamInput(case.pcm(), case.parameters, case.resets, PROFILE)
+    run = NumpyReference().run_stream(graph, stream)
+    header = {
+        **_common(case, "stream", graph),
+        "profile": asdict(PROFILE),
+        "parameters": asdict(case.parameters),
+        "resets": list(case.resets),
+        "hops": case.hops,
+        "stages": list(STAGES),
+        "digests": digest_lines(run.taps),
+        "counters": {stage: list(values) for stage, values in run.counters.items()},
+    }
+    kept = {name: run.taps[name].astype(narrowest(name)) for name in KEPT_TAPS}
+    return Vector(header, {"input_pcm": stream.pcm.astype("<i2"), **kept})
+
+
+def _network(case: NetworkCase, graph: Graph) -> Vector:
+    codes = case.codes()
+    run = NumpyReference().run_network(graph, codes)
+    dtype = {"int16x8": "<i2", "int8": "|i1"}[case.scheme]
+    arrays = {name: run[name].astype(dtype) for name in NETWORK_TAPS}
+    return Vector(
+        {**_common(case, "network", graph), "steps": case.steps}, {"input_x": codes.astype(dtype), **arrays}
+    )
+
+
+def files(graphs: Graphs) -> Iterator[tuple[str, bytes]]:
+    """Every file of the set, name and bytes, case by case."""
+    for case in CASES:
+        yield from build(case, graphs).files().items()
+
+
+def generate(directory: Path, graphs: Graphs) -> dict[str, int]:
+    """Write the whole set, remove vectors that no case makes any more; file name -> bytes written."""
+    sizes = {}
+    for name, content in files(graphs):
+        write(directory, name, content)
+        sizes[name] = len(content)
+    for name in _strangers(directory, set(sizes)):
+        (directory / name).unlink()
+    return sizes
+
+
+def check(directory: Path, graphs: Graphs) -> str | None:
+    """None when the directory holds exactly what `generate` would write, else the first file that does not."""
+    names = set()
+    for name, content in files(graphs):
+        names.add(name)
+        path = directory / name
+        if not path.is_file():
+            return f"{path}: is missing"
+        if path.read_bytes() != content:
+            return f"{path}: is not what `generate` writes"
+    return next((f"{directory / name}: belongs to no case" for name in _strangers(directory, names)), None)
+
+
+def _strangers(directory: Path, names: set[str]) -> list[str]:
+    return sorted(p.name for p in directory.iterdir() if p.suffix in (".json", ".npz") and p.name not in names)

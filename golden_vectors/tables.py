@@ -1,0 +1,93 @@
+"""What verify and report print."""
+
+from __future__ import annotations
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from golden_vectors.report import Report, level_dbfs
+from golden_vectors.verify import Bench, Cell, Outcome
+
+
+WIDTH = 104
+"""Columns of the agreement table where the output is not a terminal."""
+
+
+def console() -> Console:
+    """Standard output; a pipe is as wide as the widest table."""
+    plain = Console()
+    return plain if plain.is_terminal else Console(width=max(plain.width, WIDTH))
+
+
+def print_outcome(outcome: Outcome, bench: Bench, console: Console) -> None:
+    """Engine x group: how many cases are equal, or the share of outputs that differ."""
+    columns = sorted(dict.fromkeys((group, scheme) for _, scheme, group in outcome.cells), key=_networks_last)
+    table = Table(title="Same bits on every engine: number of equal cases", box=SIMPLE_HEAD)
+    table.padding = (0, 0, 0, 1)
+    table.add_column("engine", no_wrap=True, vertical="bottom")
+    for group, scheme in columns:
+        head = group.removeprefix("closed ").replace("_", "\n")
+        table.add_column(f"{head}\n{scheme.replace('int16x8', '16x8')}", justify="right", vertical="bottom")
+    for engine in outcome.engines:
+        cells = [outcome.cells.get((engine, scheme, group)) for group, scheme in columns]
+        marks = ["[dim]absent[/]"] * len(cells) if engine in outcome.absent else map(_mark, cells)
+        table.add_row(escape(engine), *marks)
+    console.print(table)
+    console.print(f"[dim]loop: {bench.steps} steps of real features in closed loop, compared by SHA-256 with numpy[/]")
+    for engine, reason in outcome.absent.items():
+        console.print(f"absent: {escape(engine)}: {escape(reason)}", highlight=False, soft_wrap=True)
+
+
+def _networks_last(column: tuple[str, str]) -> tuple[bool, bool]:
+    """Streams first, int16x8 before int8; otherwise in the order of the vectors."""
+    group, scheme = column
+    return group in ("network", "closed loop"), scheme == "int8"
+
+
+def _mark(cell: Cell | None) -> str:
+    if cell is None:
+        return "[dim]·[/]"
+    if cell.first is None:
+        return f"[green]= {cell.equal}[/]"
+    colour = "yellow" if cell.tolerated else "bold red"
+    return f"[{colour}]{100 * cell.distance:.2g} %[/]"
+
+
+def print_report(report: Report, console: Console) -> None:
+    """What went in, what came out, and whether the engines agree."""
+    table = Table(title="One recording through the device", box=SIMPLE_HEAD, show_header=False)
+    table.add_column(style="bold")
+    table.add_column()
+    for name, value in rows(report).items():
+        table.add_row(name, escape(value))
+    console.print(table)
+
+
+def rows(report: Report) -> dict[str, str]:
+    """The report as text, for the table and the page."""
+    profile, reduction = report.profile, report.pause_reduction_db
+    counted = ", ".join(f"{stage} {a} saturations, {b} overflows" for stage, (a, b) in report.counted.items())
+    facts = {
+        "input": f"{report.description}, {level_dbfs(report.noisy):.1f} dBFS",
+        "output": f"{level_dbfs(report.enhanced):.1f} dBFS",
+        "latency": f"{profile.latency_ms:g} ms ({profile.latency_samples} samples)",
+        "noise in pauses": "no pauses found" if reduction is None else f"{-reduction:+.1f} dB",
+        "counters": counted or "no saturation, no overflow",
+    }
+    for engine in report.engines:
+        facts[engine.name] = f"{engine.x_realtime:.3g} x real time, every tap {engine.digest[:16]}"
+    facts |= {name: f"absent: {reason}" for name, reason in report.absent.items()}
+    facts["agreement"] = agreement(report)
+    return facts
+
+
+def agreement(report: Report) -> str:
+    """Whether numpy and C computed the same."""
+    if report.differences:
+        return f"DIFFERS: {report.differences[0]}"
+    if report.absent:
+        return "only one engine here"
+    samples, hops = report.noisy.size, report.hops * len(report.noisy)
+    return f"numpy and C are identical: {samples:,} samples, {hops:,} hops, every tap, every counter"

@@ -1,0 +1,192 @@
+"""Every engine on every vector that it can run, and a long closed loop of real features for all networks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from firmware_sim.contract import Parameters, Profile
+from firmware_sim.fixed import Ints
+from firmware_sim.graph import Graph
+from firmware_sim.network import encode_features
+from golden_vectors.cases import real_features
+from golden_vectors.compare import (
+    Difference,
+    Taps,
+    digest_lines,
+    network_difference,
+    share_differing,
+    stream_difference,
+)
+from golden_vectors.errors import WitnessError
+from golden_vectors.executors import SLOW, family
+from golden_vectors.executors.base import Executor, StreamExecutor, StreamInput
+from golden_vectors.executors.network import digest
+from golden_vectors.executors.numpy_reference import NumpyReference
+from golden_vectors.vector import Vector, write
+
+STEPS = 1_500
+"""Steps of the closed loop when nobody asks for another number: 6 s."""
+
+REPORTED_DISTANCES = frozenset({("litert", "int8")})
+"""(family, scheme) that the contract does not call equal: FULLY_CONNECTED int8 rounds differently there."""
+
+
+@dataclass
+class Cell:
+    """One engine on one group of cases.
+
+    equal     cases that were identical
+    distance  largest share of differing outputs of one case, [0, 1]
+    first     the first difference, or why the engine could not run
+    """
+
+    equal: int = 0
+    distance: float = 0.0
+    first: Difference | str | None = None
+    tolerated: bool = False
+
+    @property
+    def failed(self) -> bool:
+        return self.first is not None and not self.tolerated
+
+
+@dataclass
+class Outcome:
+    """What verify found: cells by (engine, scheme, group), absent engines with their reasons."""
+
+    engines: list[str]
+    cells: dict[tuple[str, str, str], Cell] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def failures(self) -> dict[tuple[str, str, str], Cell]:
+        return {key: cell for key, cell in self.cells.items() if cell.failed}
+
+    def agreement(self) -> dict[str, dict[str, dict[str, str | float]]]:
+        """`{"schemes": {scheme: {engine: "equal" | "absent" | share of differing outputs}}}`."""
+        schemes: dict[str, dict[str, str | float]] = {}
+        for scheme in dict.fromkeys(key[1] for key in self.cells):
+            row = schemes.setdefault(scheme, {})
+            for engine in self.engines:
+                cells = [cell for key, cell in self.cells.items() if key[:2] == (engine, scheme)]
+                row[engine] = "absent" if not cells else "equal"
+                if any(cell.first is not None for cell in cells):
+                    row[engine] = round(max(cell.distance for cell in cells), 6)
+        return {"schemes": schemes}
+
+
+class Bench:
+    """The vectors with their models, and what the reference computes, each computed once.
+
+    raises  WitnessError when a vector was generated for another model than the one at hand
+    """
+
+    def __init__(self, vectors: Sequence[Vector], graphs: Mapping[str, Graph], steps: int = STEPS) -> None:
+        self.vectors, self.graphs, self.steps = vectors, graphs, steps
+        self._taps: dict[str, Taps | None] = {}
+        for vector in vectors:
+            graph = graphs.get(vector.scheme)
+            if graph is None or graph.digest != vector.header["graph_sha256"]:
+                raise WitnessError(
+                    f"vector {vector.id} was generated for graph {vector.header['graph_sha256'][:12]}, the "
+                    f"{vector.scheme} model is {graph.digest[:12] if graph else 'missing'}: give the model of the "
+                    "vectors, or bless this one with `python -m golden_vectors generate`"
+                )
+
+    def run(self, engine: Executor, outcome: Outcome) -> None:
+        """Every case that the engine can run, into the outcome's cells."""
+        for scheme, group, case in self._work(engine):
+            cell = outcome.cells.setdefault((engine.name, scheme, group), Cell())
+            cell.tolerated = (family(engine.name), scheme) in REPORTED_DISTANCES
+            try:
+                first, distance = self._compare(engine, scheme, case)
+            except Exception as error:  # a foreign runtime may raise anything; one failure must not hide the others
+                first, distance, cell.tolerated = f"{_name(case)}: {_one_line(error)}", 1.0, False
+            cell.equal += first is None
+            cell.first = cell.first or first
+            cell.distance = max(cell.distance, distance)
+
+    def _work(self, engine: Executor) -> Iterator[tuple[str, str, Vector | None]]:
+        """(scheme, group, vector); None stands for the closed loop."""
+        for vector in self.vectors:
+            if vector.kind == "network" or isinstance(engine, StreamExecutor):
+                yield vector.scheme, str(vector.header["group"]), vector
+        for scheme in () if engine.name in SLOW else self.graphs:
+            yield scheme, "closed loop", None
+
+    def _compare(
+        self, engine: Executor, scheme: str, case: Vector | None
+    ) -> tuple[Difference | None, float]:
+        graph = self.graphs[scheme]
+        if case is not None and case.kind == "stream":
+            assert isinstance(engine, StreamExecutor)
+            run = engine.run_stream(graph, stream_input(case))
+            first = stream_difference(case, run, lambda: self.reference_taps(case))
+            return first, share_differing(case.arrays["pcm"], run.taps["pcm"]) if first else 0.0
+        if case is None:
+            codes, expected = self._features[scheme], self.closed_loop[scheme]
+        else:
+            codes, expected = case.arrays["input_x"].astype("int64"), case.arrays
+        got = engine.run_network(graph, codes)
+        if case is None and digest(got) == digest(expected):
+            return None, 0.0
+        return network_difference(_name(case), expected, got), share_differing(expected["mask"], got["mask"])
+
+    def reference_taps(self, vector: Vector) -> Taps | None:
+        """All taps of the reference, or None when they have not the vector's digests."""
+        if vector.id not in self._taps:
+            taps = NumpyReference().run_stream(self.graphs[vector.scheme], stream_input(vector)).taps
+            self._taps[vector.id] = taps if digest_lines(taps) == vector.header["digests"] else None
+        return self._taps[vector.id]
+
+    @cached_property
+    def _features(self) -> dict[str, Ints]:
+        x_q11 = real_features(self.steps)
+        return {scheme: encode_features(x_q11, scheme) for scheme in self.graphs}
+
+    @cached_property
+    def closed_loop(self) -> dict[str, dict[str, Ints]]:
+        """The reference's long closed loop, by scheme."""
+        engine = NumpyReference()
+        return {scheme: engine.run_network(graph, self._features[scheme]) for scheme, graph in self.graphs.items()}
+
+
+def stream_input(vector: Vector) -> StreamInput:
+    """What a stream vector feeds its executor."""
+    header: dict[str, Any] = vector.header
+    return StreamInput(
+        vector.arrays["input_pcm"].astype("int16"),
+        Parameters(**header["parameters"]),
+        tuple(header["resets"]),
+        Profile(**header["profile"]),
+    )
+
+
+def verify(bench: Bench, engines: Sequence[Executor]) -> Outcome:
+    """Every engine that is here on everything that it can run."""
+    outcome = Outcome([engine.name for engine in engines])
+    for engine in engines:
+        reason = engine.available()
+        if reason is None:
+            bench.run(engine, outcome)
+        else:
+            outcome.absent[engine.name] = reason
+    return outcome
+
+
+def write_agreement(outcome: Outcome, build: Path) -> None:
+    """build/agreement.json."""
+    write(build, "agreement.json", (json.dumps(outcome.agreement(), indent=2) + "\n").encode())
+
+
+def _name(case: Vector | None) -> str:
+    return "closed_loop" if case is None else case.id
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,0 +1,177 @@
+"""Quantization: each step keeps what it promises, and the graph stays close to the float student."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from export.provenance import ExportError
+from export.quantize import (
+    DAMPING,
+    calibrate,
+    measure,
+    quantize,
+    quantize_bias,
+    quantize_weights,
+    safe_fc1_scale,
+)  # fmt: skip
+from export.student import (
+    FloatNetwork,
+    by_step,
+    expected_shapes,
+    fold_layer_norm,
+    load_student,
+    real_features,
+    sigmoid,
+)  # fmt: skip
+from firmware_sim.blocks import INT8, INT16X8, RECIPES, Dense
+from tests.synthetic_student import META, features_q11, save_student, synthetic_student
+
+
+def test_against_torch_gru_with_the_gates_in_pytorch_order() -> None:
+    torch = pytest.importorskip("torch")
+    student = synthetic_student(hidden=24)
+    weights = {name: torch.from_numpy(array).double() for name, array in student.weights.items()}
+    gru = torch.nn.GRU(65, 24, 2, batch_first=True).double()
+    gru.load_state_dict({name[4:]: value for name, value in weights.items() if name.startswith("gru.")})
+    x = real_features(student.x_q11[:50])
+    with torch.no_grad():
+        normed = torch.from_numpy(x) * weights["norm.weight"] + weights["norm.bias"]
+        hidden, _ = gru(normed[None])
+        head = torch.relu(hidden @ weights["fc1.weight"].T + weights["fc1.bias"])
+        expected = torch.sigmoid(head @ weights["fc2.weight"].T + weights["fc2.bias"])[0].numpy()
+    network = FloatNetwork(fold_layer_norm(student.weights))
+    state = network.home_state(1)
+    for row, mask in zip(x, expected, strict=True):
+        tensors = network.step(row[None], state)
+        state = {name: tensors[f"{name}_next"] for name in state}
+        np.testing.assert_allclose(tensors["mask"][0], mask, rtol=0, atol=1e-12)
+
+
+def test_folding_the_layer_norm_keeps_the_function() -> None:
+    student = synthetic_student(hidden=8)
+    folded = fold_layer_norm(student.weights)
+    x = real_features(student.x_q11[:20])
+    normed = x * student.weights["norm.weight"] + student.weights["norm.bias"]
+    expected = normed @ student.weights["gru.weight_ih_l0"].T + student.weights["gru.bias_ih_l0"]
+    np.testing.assert_allclose(
+        x @ folded["gru.weight_ih_l0"].T + folded["gru.bias_ih_l0"], expected, rtol=0, atol=1e-12
+    )
+    assert set(student.weights) - set(folded) == {"norm.weight", "norm.bias"}
+
+
+@pytest.mark.parametrize("scheme", [INT16X8, INT8])
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_error_feedback_and_clipping_distort_less_than_plain_rounding(scheme, per_channel) -> None:  # type: ignore[no-untyped-def]
+    rng = np.random.default_rng(4)
+    weights = rng.standard_t(4, (40, 24)) * 0.1
+    inputs = rng.normal(size=(500, 24)) @ (np.eye(24) + rng.normal(0, 0.5, (24, 24)))
+    integers, scale = quantize_weights(weights, inputs.T @ inputs / 500, scheme, per_channel)
+    column = np.reshape(scale, (-1, 1))
+    full = np.abs(weights).max(axis=1 if per_channel else None, keepdims=True) / 127
+    plain_scale = 2.0 ** np.ceil(np.log2(full)) if scheme.tie_free else full
+    plain = np.rint(weights / plain_scale) * plain_scale
+
+    def distortion(approximation: np.ndarray) -> float:
+        return float(((inputs @ (weights - approximation).T) ** 2).sum())
+
+    assert np.abs(integers).max() <= 127
+    assert (np.float32(column) == column).all()
+    assert distortion(integers * column) < 0.8 * distortion(plain)
+
+
+def test_tie_free_scales_are_powers_of_two_and_biases_the_nearest_odd_integers() -> None:
+    bias = np.array([0.0, 0.4, 1.0, 1.9, 2.0, 2.1, -0.3, -1.0, -1.99, -2.01])
+    assert quantize_bias(bias, 1.0, INT16X8).tolist() == [1, 1, 1, 1, 3, 3, -1, -1, -1, -3]
+    assert quantize_bias(bias, 1.0, INT8).tolist() == [0, 0, 1, 2, 2, 2, 0, -1, -2, -2]
+    graph = quantize(synthetic_student(hidden=16, frames=30), INT16X8)
+    for tensor in graph.tensors.values():
+        assert all(np.log2(scale).is_integer() for scale in tensor.scales)
+        assert tensor.dtype != "int64" or (tensor.values & 1).all()
+
+
+def test_the_fc1_scale_is_the_smallest_that_its_bound_allows() -> None:
+    numbers = Dense(np.full((2, 128), 127, np.int8), 2.0**-7, np.array([1, 1]))
+    scale = safe_fc1_scale(numbers, INT16X8)
+    reach = 127 * 128 * 2.0**-7
+    assert reach / scale <= 32766 < 2 * reach / scale
+
+
+@pytest.mark.parametrize(
+    ("scheme", "per_channel", "mask_db", "state_db"),
+    [
+        ("int16x8", False, 36.0, 30.0),
+        ("int16x8", True, 40.0, 34.0),
+        ("int8", False, 33.0, 28.0),
+        ("int8", True, 33.0, 28.0),
+    ],
+)
+def test_the_graph_stays_close_to_the_float_student(
+    scheme: str, per_channel: bool, mask_db: float, state_db: float
+) -> None:
+    student = synthetic_student()
+    quality = measure(quantize(student, RECIPES[scheme], per_channel), student)
+    assert quality.snr_db["mask"] > mask_db
+    assert min(quality.snr_db["h0_next"], quality.snr_db["h1_next"]) > state_db
+    assert quality.saturations < 2e-3
+    assert next(iter(quality.snr_db)) == "x"
+
+
+def test_quantization_is_deterministic_and_names_its_student() -> None:
+    student = synthetic_student(hidden=16, frames=30)
+    first, second = (quantize(student, INT16X8) for _ in range(2))
+    assert first.digest == second.digest
+    assert first.meta["student_sha256"] == student.sha256
+    assert first.meta["weight_scales"] == "per tensor"
+    assert quantize(synthetic_student(seed=1, hidden=16, frames=30), INT16X8).digest != first.digest
+
+
+def test_calibration_runs_streams_of_different_lengths_each_from_home() -> None:
+    student = synthetic_student(hidden=8, frames=30)
+    rng = np.random.default_rng(0)
+    streams = [features_q11(rng, n) for n in (5, 12, 9)]
+    network = FloatNetwork(fold_layer_norm(student.weights))
+    moment = sum((calibrate(network, [s]).moments["h0"] * len(s) for s in streams), np.zeros((8, 8))) / 26
+    np.testing.assert_allclose(calibrate(network, streams).moments["h0"], moment, rtol=1e-12, atol=1e-15)
+    assert sum(len(x) for x, _ in by_step(streams)) == 26
+
+
+def test_a_student_file_comes_back_with_its_sha256(tmp_path: Path) -> None:
+    student = synthetic_student(hidden=16, frames=10)
+    loaded = load_student(save_student(student, tmp_path / "student.npz"))
+    assert [len(s) for s in loaded.streams()] == [10, 10, 10]
+    np.testing.assert_array_equal(loaded.weights["fc2.weight"], student.weights["fc2.weight"])
+    assert len(loaded.sha256) == 64
+
+
+@pytest.mark.parametrize(
+    ("replaced", "message"),
+    [
+        ({"meta": None}, "meta"),
+        ({"meta": np.array("{")}, "not a student file"),
+        ({"meta": np.array("[]")}, "version 1"),
+        ({"meta": np.array('{"format": "stapes-student", "version": 1, "profile": "x"}')}, "profile"),
+        ({"fc1.bias": None}, "fc1.bias"),
+        ({"fc1.bias": np.full(16, np.nan, np.float32)}, "fc1.bias"),
+        ({"gru.weight_ih_l1": np.zeros((3, 3), np.float32)}, "gru.weight_ih_l1"),
+        ({"calibration_x": np.zeros((4, 65), np.float32)}, "calibration_x"),
+        ({"calibration_starts": np.array([0, 40])}, "calibration_starts"),
+        ({"calibration_starts": np.array([3, 4])}, "calibration_starts"),
+        ({"calibration_x": np.array([{}], dtype=object)}, "not a student file"),
+    ],
+)
+def test_a_damaged_student_gives_one_clear_line(replaced: dict[str, object], message: str, tmp_path: Path) -> None:
+    path = save_student(synthetic_student(hidden=16, frames=10), tmp_path / "student.npz", **replaced)
+    with pytest.raises(ExportError, match=message) as caught:
+        load_student(path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_the_expected_shapes_count_the_parameters_of_the_seed_network() -> None:
+    assert sum(int(np.prod(shape)) for shape in expected_shapes(65, 128).values()) == 198_979
+    assert META["profile"] == "seed"
+    assert 0 < DAMPING < 1
+    assert sigmoid(np.zeros(1))[0] == 0.5

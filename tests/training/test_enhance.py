@@ -1,0 +1,68 @@
+"""The float student on signals and files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from tests import signals
+from training.enhance import enhance_file, enhance_streams
+from training.files import RunError
+from training.student import Student
+
+
+@pytest.fixture
+def open_student() -> Student:
+    """A student whose mask is one."""
+    student = Student().eval()
+    with torch.no_grad():
+        student.fc2.weight.zero_()
+        student.fc2.bias.fill_(100.0)
+    return student
+
+
+def test_unit_gain_gives_the_input_back_in_place(open_student: Student) -> None:
+    noisy = signals.noisy_speech(1.0)[:, :15_990] / 32768
+    out = enhance_streams(noisy, open_student, wiener_floor=1.0)
+    np.testing.assert_allclose(out, noisy, atol=1e-6)
+
+
+def test_the_floor_bounds_what_a_closed_mask_removes(open_student: Student) -> None:
+    with torch.no_grad():
+        open_student.fc2.bias.fill_(-100.0)
+    noisy = signals.noisy_speech(1.0) / 32768
+    out = enhance_streams(noisy, open_student, gain_floor=0.25)
+    np.testing.assert_allclose(out[:, 4000:], 0.25 * noisy[:, 4000:], atol=1e-6)
+
+
+@pytest.mark.parametrize(("rate_hz", "channels"), [(16000, 1), (44100, 2), (8000, 3)])
+def test_length_rate_and_channels_stay(tmp_path: Path, rate_hz: int, channels: int) -> None:
+    rng = np.random.default_rng(0)
+    soundfile.write(tmp_path / "in.wav", rng.normal(0, 0.1, (12_345, channels)), rate_hz)
+    enhance_file(tmp_path / "in.wav", tmp_path / "out.flac", None)
+    info = soundfile.info(tmp_path / "out.flac")
+    assert (info.frames, info.samplerate, info.channels) == (12_345, rate_hz, channels)
+
+
+def test_files_that_cannot_be_read_or_written_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.wav").write_text("no audio")
+    soundfile.write(tmp_path / "empty.wav", np.zeros((0, 1)), 16000)
+    soundfile.write(tmp_path / "nan.wav", np.full(100, np.nan), 16000, subtype="FLOAT")
+    soundfile.write(tmp_path / "good.wav", np.zeros(100), 16000)
+    for name, message in [
+        ("absent.wav", "cannot read"),
+        ("text.wav", "cannot read"),
+        ("empty.wav", "no samples"),
+        ("nan.wav", "not finite"),
+    ]:
+        with pytest.raises(RunError, match=message):
+            enhance_file(tmp_path / name, tmp_path / "out.wav", None)
+    with pytest.raises(RunError, match="no audio format"):
+        enhance_file(tmp_path / "good.wav", tmp_path / "out.xyz", None)
+    with pytest.raises(RunError, match="cannot write"):
+        enhance_file(tmp_path / "good.wav", tmp_path / "text.wav" / "out.wav", None)
+    assert not (tmp_path / "out.wav").exists()

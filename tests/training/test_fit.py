@@ -1,0 +1,157 @@
+"""Training: it learns, it resumes to the bit, it stops where it should, and it refuses in one line."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.training.small import SETTINGS, recordings
+from training.files import RunError
+from training.fit import FitSettings, Trainer, fit, gain_of, hand_off
+from training.frontend import INIT_FRAMES
+from training.handoff import load_student
+from training.mixing import RecordingPool
+from training.streams import Block, BlockSettings, chunks, render_block
+
+
+@pytest.fixture(scope="module")
+def blocks() -> list[Block]:
+    pool = RecordingPool(recordings())
+    settings = BlockSettings(SETTINGS.streams, SETTINGS.seconds, SETTINGS.seed)
+    return [render_block(pool, settings, index) for index in range(4)]
+
+
+def weights(trainer: Trainer) -> list[torch.Tensor]:
+    return list(trainer.student.state_dict().values())
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(blocks: list[Block], tmp_path: Path) -> None:
+    straight = Trainer(SETTINGS)
+    for block in blocks:
+        straight.train_block(block)
+    before = Trainer(SETTINGS)
+    for block in blocks[:2]:
+        before.train_block(block)
+    before.save(tmp_path / "checkpoint.pt")
+    after = Trainer(SETTINGS)
+    after.load(tmp_path / "checkpoint.pt")
+    for block in blocks[after.progress.block :]:
+        after.train_block(block)
+    assert all(torch.equal(*pair) for pair in zip(weights(after), weights(straight), strict=True))
+    assert not all(torch.equal(*pair) for pair in zip(weights(before), weights(straight), strict=True))
+
+
+def test_the_loss_of_a_block_seen_again_and_again_goes_down(blocks: list[Block]) -> None:
+    trainer = Trainer(replace(SETTINGS, blocks=40))
+    losses = [trainer.train_block(blocks[0]) for _ in range(30)]
+    assert losses[-1] < losses[0] - 0.02
+
+
+def test_a_run_writes_checkpoints_log_and_plot_and_hands_its_best_student_off(tmp_path: Path) -> None:
+    trainer = fit(recordings(), SETTINGS, tmp_path / "run")
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"checkpoint.pt", "best.pt", "log.csv", "loss.png"}
+    with (tmp_path / "run" / "log.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["block"] for row in rows] == ["1", "2", "3", "4"]
+    assert [bool(row["validation_loss"]) for row in rows] == [False, True, False, True]
+    best = min(float(row["validation_loss"]) for row in rows if row["validation_loss"])
+    assert trainer.progress.best_loss == best
+
+    hand_off(tmp_path / "run", tmp_path / "student.npz", recordings())
+    student, meta = load_student(tmp_path / "student.npz")
+    assert all(torch.equal(*pair) for pair in zip(student.state_dict().values(), weights(trainer), strict=True))
+    assert meta["loss"] == "compressed"
+    assert meta["steps"] == meta["blocks"] * 5  # 375 frames: four chunks of 80 and one of 55
+
+    with pytest.raises(RunError, match="holds a run already: add --resume"):
+        fit(recordings(), SETTINGS, tmp_path / "run")
+
+
+def test_the_initialisation_frames_have_gain_one_and_no_gradient(blocks: list[Block]) -> None:
+    chunk = next(chunks(blocks[0], 80))
+    mask = torch.full(chunk.x.shape, 0.5, requires_grad=True)
+    gain = gain_of(chunk, mask)
+    gain.sum().backward()
+    assert torch.all(gain[:, :INIT_FRAMES] == 1)
+    assert torch.equal(gain[:, INIT_FRAMES:], chunk.wiener_gain[:, INIT_FRAMES:] * 0.5)
+    assert mask.grad is not None
+    assert torch.all(mask.grad[:, :INIT_FRAMES] == 0)
+
+
+def test_the_cosine_warms_up_and_ends_with_the_budget() -> None:
+    trainer = Trainer(replace(SETTINGS, blocks=100, warmup_share=0.1, learning_rate=1e-3))
+    rates = []
+    for block in range(101):
+        trainer.progress.block = block
+        rates.append(trainer.learning_rate())
+    assert rates[0] == pytest.approx(1e-4)
+    assert max(rates) == pytest.approx(1e-3, rel=0.03)
+    assert rates.index(max(rates)) == 10
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[-1] == pytest.approx(1e-5)
+
+
+def test_a_budget_of_time_counts_the_time_before_a_resume() -> None:
+    trainer = Trainer(replace(SETTINGS, blocks=0, minutes=2.0))
+    trainer.progress.elapsed_s = 90.0
+    assert trainer.share_done() == 0.75
+
+
+def test_the_plateau_halves_the_rate_when_validation_is_stuck() -> None:
+    trainer = Trainer(replace(SETTINGS, schedule="plateau", warmup_share=0.0))
+    rate = trainer.learning_rate()
+    assert [trainer.judge(loss) for loss in (1.0, 0.5, 0.6, 0.6)] == [True, True, False, False]
+    assert trainer.learning_rate() == rate / 2
+    assert trainer.progress.stale == 2
+
+
+def test_patience_ends_a_run_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = {"validation_loss": 1.0, "si_sdr_db": 0.0, "pesq_wb": 1.0}
+    monkeypatch.setattr(Trainer, "validate", lambda self, block: dict(result))
+    trainer = fit(recordings(), replace(SETTINGS, blocks=50, validation_blocks=1, patience=2), tmp_path)
+    assert trainer.progress.block == 3  # the first is the best, two more are not
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(blocks: list[Block]) -> None:
+    trainer = Trainer(SETTINGS)
+    with torch.no_grad():
+        trainer.student.fc2.bias.fill_(math.nan)
+    with pytest.raises(RunError, match="not finite"):
+        trainer.train_block(blocks[0])
+
+
+def test_resuming_needs_a_checkpoint_of_the_same_run(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no checkpoint at"):
+        fit(recordings(), SETTINGS, tmp_path, resume=True)
+    Trainer(SETTINGS).save(tmp_path / "checkpoint.pt")
+    with pytest.raises(RunError, match=r"made with loss compressed: resume with the same"):
+        fit(recordings(), replace(SETTINGS, loss="seed"), tmp_path, resume=True)
+    (tmp_path / "checkpoint.pt").write_bytes(b"PK\x03\x04 not a checkpoint")
+    with pytest.raises(RunError, match="is damaged"):
+        fit(recordings(), SETTINGS, tmp_path, resume=True)
+    torch.save({"weights": 1}, tmp_path / "checkpoint.pt")
+    with pytest.raises(RunError, match="is not a checkpoint of"):
+        fit(recordings(), SETTINGS, tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"blocks": 0}, "no budget"),
+        ({"schedule": "linear"}, "unknown schedule 'linear'"),
+        ({"learning_rate": 0.0}, "must be above 0"),
+        ({"chunk_frames": 10}, "40 is the least"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(RunError, match=message):
+        replace(SETTINGS, **change)
+
+
+def test_settings_have_defaults_that_work() -> None:
+    assert FitSettings(minutes=60).loss == "compressed"

@@ -1,0 +1,99 @@
+"""The hand-off file: everything export needs, the same bytes for the same content, one line on damage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from firmware_sim.contract import WIENER_FLOOR_Q15
+from tests.training.small import recordings
+from training.datasets import Recording
+from training.handoff import Calibration, HandoffError, calibration, digest_of, load_student, save_student
+from training.mixing import RecordingPool
+from training.student import Student
+
+
+@pytest.fixture(scope="module")
+def features() -> Calibration:
+    return calibration(RecordingPool(recordings()))
+
+
+@pytest.fixture
+def student() -> Student:
+    torch.manual_seed(1)
+    return Student()
+
+
+def test_calibration_has_at_least_8000_frames_in_streams(features: Calibration) -> None:
+    assert features.x_q11.dtype == np.int16
+    assert features.x_q11.shape[0] >= 8000
+    assert features.x_q11.shape[1] == 65
+    assert features.starts.dtype == np.int32
+    assert features.starts[0] == 0
+    assert np.all(np.diff(features.starts) > 0)
+    assert features.starts[-1] < len(features.x_q11)
+
+
+def test_calibration_is_always_the_same(features: Calibration) -> None:
+    np.testing.assert_array_equal(calibration(RecordingPool(recordings())).x_q11, features.x_q11)
+
+
+def test_what_is_saved_is_what_is_loaded(student: Student, features: Calibration, tmp_path: Path) -> None:
+    save_student(tmp_path / "deep" / "student.npz", student, features, {"seed": 3})
+    loaded, meta = load_student(tmp_path / "deep" / "student.npz")
+    for name, tensor in student.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor)
+    assert meta == {
+        "format": "stapes-student",
+        "version": 1,
+        "profile": "seed",
+        "wiener_floor_q15": WIENER_FLOOR_Q15,
+        "seed": 3,
+    }
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["student.npz"]
+
+
+def test_the_file_holds_plain_arrays_under_torch_names(student: Student, features: Calibration, tmp_path: Path) -> None:
+    save_student(tmp_path / "student.npz", student, features, {})
+    with np.load(tmp_path / "student.npz", allow_pickle=False) as archive:
+        assert set(archive.files) == {*student.state_dict(), "calibration_x", "calibration_starts", "meta"}
+        assert archive["gru.weight_ih_l0"].dtype == np.float32
+        assert archive["gru.weight_ih_l0"].shape == (384, 65)
+        assert archive["meta"].shape == ()
+        assert archive["meta"].dtype.kind == "U"
+
+
+def test_equal_content_is_equal_bytes(student: Student, features: Calibration, tmp_path: Path) -> None:
+    for name in ("one.npz", "two.npz"):
+        save_student(tmp_path / name, student, features, {"seed": 3})
+    assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
+
+
+def test_damaged_and_foreign_files_are_refused(student: Student, features: Calibration, tmp_path: Path) -> None:
+    path = tmp_path / "student.npz"
+    with pytest.raises(HandoffError, match="train one with"):
+        load_student(path)
+    save_student(path, student, features, {})
+    whole = path.read_bytes()
+    for damage in (b"", whole[:1000], b"RIFF" + whole[4:]):
+        path.write_bytes(damage)
+        with pytest.raises(HandoffError, match="is not a student file"):
+            load_student(path)
+    np.savez(path, a=np.zeros(3))
+    with pytest.raises(HandoffError, match="is not a student file"):
+        load_student(path)
+    save_student(path, student, features, {"version": 99})
+    with pytest.raises(HandoffError, match="v99"):
+        load_student(path)
+    with pytest.raises(HandoffError, match="is not a student file"):
+        load_student(tmp_path)
+
+
+def test_the_corpus_digest_names_content_and_not_place(tmp_path: Path) -> None:
+    here, there = recordings(), recordings(tmp_path)
+    assert digest_of(here) == digest_of(reversed(there))
+    changed = Recording(**{**vars(here[0]), "seconds": 14.0})
+    assert digest_of([changed, *here[1:]]) != digest_of(here)

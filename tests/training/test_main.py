@@ -1,0 +1,68 @@
+"""The room's door: what the flags mean, exit codes, one line of refusal and nothing half-written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+
+import training.datasets
+import training.fit
+from tests.signals import DATA
+from tests.training.small import recordings
+from training.__main__ import main
+
+
+def refusal(capsys: pytest.CaptureFixture[str]) -> str:
+    """What stderr says, which must be one line."""
+    text = capsys.readouterr().err
+    assert text.count("\n") == 1
+    return text
+
+
+def test_enhance_runs_the_wiener_stage_on_a_real_recording(tmp_path: Path) -> None:
+    out = tmp_path / "out.wav"
+    assert main(["enhance", str(DATA / "noisy.wav"), "-o", str(out), "--wiener-only"]) == 0
+    assert soundfile.info(out).frames == soundfile.info(DATA / "noisy.wav").frames
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("enhance {data}/noisy.wav -o {tmp}/out.wav --student {tmp}/none.npz", "enhance: no student at"),
+        ("enhance {tmp}/none.wav -o {tmp}/out.wav --wiener-only", "enhance: cannot read"),
+        ("fit --corpus {tmp}", "fit: no corpus manifest at"),
+        ("evaluate --corpus {tmp}", "evaluate: no corpus manifest at"),
+    ],
+)
+def test_a_refusal_is_one_line(line: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(line.format(data=DATA, tmp=tmp_path).split()) == 1
+    assert message in refusal(capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_flags_of_fit_become_its_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(training.datasets, "load_manifest", lambda *_: recordings())
+    monkeypatch.setattr(training.fit, "fit", lambda rows, settings, folder, resume: seen.append((settings, resume)))
+    monkeypatch.setattr(training.fit, "hand_off", lambda folder, path, rows: seen.append((folder, path)))
+    assert main(["fit", "--folder", str(tmp_path), "--student", str(tmp_path / "s.npz")]) == 0
+    assert main(["fit", "--blocks", "7", "--loss", "seed", "--schedule", "plateau", "--seed", "5", "--resume"]) == 0
+    (first, resumed), (folder, path), (second, resumed_second), _ = seen
+    assert (first.minutes, first.blocks, first.loss, resumed) == (60.0, 0, "compressed", False)
+    assert (folder, path) == (tmp_path, tmp_path / "s.npz")
+    assert (second.minutes, second.blocks, second.loss, second.schedule) == (0.0, 7, "seed", "plateau")
+    assert (second.seed, resumed_second) == (5, True)
+
+
+def test_stopping_by_hand_is_not_an_error_with_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training.datasets, "load_manifest", stop)
+    assert main(["fit"]) == 130
+    assert refusal(capsys) == "stapes: fit: stopped\n"

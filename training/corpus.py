@@ -1,0 +1,238 @@
+"""The corpus builder: `python -m training corpus`.
+
+Debian packages of speech and noise -> 16 kHz mono FLAC at one level, split by talker and by recording, with a
+manifest, licences, and babble made from each split's own speech. It can be stopped at any point and goes
+on; the same packages give the same samples.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from training.corpus_clean import Prepared, prepare_noise, prepare_speech
+from training.corpus_fetch import Archive, check_space, fetch, locate, require_tools
+from training.corpus_parts import (
+    BABBLE_COUNT,
+    Part,
+    Row,
+    Source,
+    build_babble,
+    build_noise,
+    build_speech,
+    keep_or_build,
+    part_key,
+)
+from training.corpus_report import (
+    archive_table,
+    check_splits,
+    part_line,
+    summary_table,
+    write_licences,
+    write_manifests,
+)
+from training.corpus_sources import (
+    LARGE_PACKAGES,
+    NOISE,
+    NOISE_KINDS,
+    SPEECH,
+    NoiseSource,
+    SpeechSource,
+    packages,
+)
+from training.datasets import SPLITS, CorpusError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of the door `python -m training corpus`."""
+    parser.add_argument("--out", type=Path, default=Path("build/corpus"), help="folder of the corpus (%(default)s)")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=Path("build/corpus_cache"),
+        help="archives and their contents, 3 GB, may be deleted afterwards (%(default)s)",
+    )
+    large = ", ".join(LARGE_PACKAGES)
+    parser.add_argument("--small", action="store_true", help=f"half of the download: without {large}")
+    parser.add_argument("--jobs", type=int, default=2, help="processes that decode and clean (%(default)s)")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the builder; returns the exit code: 0 built, 1 with one line on stderr, 130 stopped by the user."""
+    console = Console()
+    try:
+        build_corpus(args.out, args.cache, args.small, args.jobs, console)
+    except (CorpusError, OSError) as error:
+        print(f"stapes: corpus: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stapes: corpus: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+def build_corpus(out: Path, cache: Path, small: bool, jobs: int, console: Console) -> list[Row]:
+    """Fetch, clean and list everything; returns the manifest's rows.
+
+    raises    CorpusError: no apt, unknown package, failed download, no space, `jobs` below 1
+    """
+    if jobs < 1:
+        raise CorpusError(f"--jobs is {jobs}: give at least 1")
+    require_tools()
+    archives = locate(packages(small), cache)
+    check_space(archives, cache)
+    console.print(archive_table(archives))
+    _fetch_all(archives, cache, console)
+    rows = _build_all(archives, cache, out, jobs, console)
+    write_manifests(rows, out)
+    write_licences(rows, archives, cache, out)
+    console.print(summary_table(rows))
+    console.print(
+        f"{len(rows)} recordings in {out / 'manifest.csv'}, their licences in {out / 'LICENCES.md'}", soft_wrap=True
+    )
+    return rows
+
+
+def _fetch_all(archives: Sequence[Archive], cache: Path, console: Console) -> None:
+    columns = (TextColumn("{task.description:32}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("fetch", total=sum(archive.size for archive in archives))
+        for archive in archives:
+            progress.update(task, description=f"fetch {archive.package}")
+            fetch(archive, cache, lambda size: progress.advance(task, size))
+        progress.update(task, description=f"fetched {len(archives)} packages")
+
+
+def _build_all(archives: Sequence[Archive], cache: Path, out: Path, jobs: int, console: Console) -> list[Row]:
+    """All parts in the order of the tables: speech, noise, babble."""
+    columns = (TextColumn("{task.description:32}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    spawn = multiprocessing.get_context("spawn")  # a forked child would inherit the progress display's lock
+    with (
+        ProcessPoolExecutor(jobs, spawn, _ignore_interrupts) if jobs > 1 else nullcontext() as pool,
+        Progress(*columns, console=console) as progress,
+    ):
+        task = progress.add_task("clean")
+        builder = Builder(out, cache, archives, pool, lambda: progress.advance(task))
+        files = builder.files()
+        progress.update(task, total=sum(map(len, files.values())))
+        rows: list[Row] = []
+        done = 0
+        for source, names in files.items():
+            progress.update(task, description=f"clean {source.name}")
+            part = builder.build(source, names)
+            rows += part.rows
+            progress.console.print(part_line(source.name, part), highlight=False, soft_wrap=True)
+            done += len(names)
+            progress.update(task, completed=done)
+        for split in SPLITS:
+            progress.update(task, description=f"babble {split}")
+            rows += builder.build_babble(rows, split)
+        progress.update(task, description="cleaned")
+    check_splits(rows)
+    return rows
+
+
+def _ignore_interrupts() -> None:
+    """Ctrl-C is the parent's to answer; its children would each print a traceback."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@dataclass
+class Builder:
+    """Builds parts one after the other, files within a part in parallel.
+
+    pool      processes that decode and clean, or None for this one
+    advance   called for every file that is done
+    """
+
+    out: Path
+    cache: Path
+    archives: Sequence[Archive]
+    pool: Executor | None = None
+    advance: Callable[[], None] = lambda: None
+    _noise_digests: set[str] = field(default_factory=set)
+
+    def files(self) -> dict[SpeechSource | NoiseSource, list[str]]:
+        """Paths below the package's folder of every source whose package is among the archives."""
+        present = {archive.package for archive in self.archives}
+        every: tuple[SpeechSource | NoiseSource, ...] = (*SPEECH, *NOISE)
+        return {
+            source: package_files(self._contents(source), source.pattern)
+            for source in every
+            if source.package in present
+        }
+
+    def build(self, source: SpeechSource | NoiseSource, files: Sequence[str]) -> Part:
+        """One source, with at least one row.
+
+        raises    CorpusError: nothing of it was kept, so the package is not the one that the table describes
+        """
+        archive = next(archive for archive in self.archives if archive.package == source.package)
+        others = sorted(self._noise_digests) if isinstance(source, NoiseSource) else []
+        key = part_key(vars(source), NOISE_KINDS, archive.name, archive.sha256, others)
+        part = keep_or_build(self.out, source.name, key, partial(self._build_part, source, files))
+        if not part.rows:
+            found = ", ".join(f"{count} {why}" for why, count in sorted(part.counts.items())) or "no files"
+            raise CorpusError(f"{archive.name} gives nothing for {source.name} ({found}): not Debian 12's package?")
+        if isinstance(source, NoiseSource):
+            self._noise_digests.update(part.digests)
+        return part
+
+    def build_babble(self, rows: Sequence[Row], split: str) -> list[Row]:
+        """Manifest rows of the babble made from the speech of `rows` that is in `split`."""
+        speech = [row for row in rows if row["split"] == split and row["kind"] == "speech"]
+        key = part_key(speech, BABBLE_COUNT[split])
+        build = partial(build_babble, speech, split, self.out)
+        return keep_or_build(self.out, f"babble_{split}", key, build).rows
+
+    def _build_part(self, source: SpeechSource | NoiseSource, files: Sequence[str], folder: Path) -> Part:
+        if isinstance(source, SpeechSource):
+            prepare = partial(prepare_speech, min_snr_db=source.min_snr_db)
+            return build_speech(source, self._prepared(prepare, source, files), folder)
+        prepare = partial(prepare_noise, min_seconds=source.min_seconds)
+        return build_noise(source, self._prepared(prepare, source, files), self._noise_digests, folder)
+
+    def _prepared(
+        self, prepare: Callable[[Path], Prepared], source: SpeechSource | NoiseSource, files: Sequence[str]
+    ) -> Iterator[Source]:
+        paths = [self._contents(source) / file for file in files]
+        results = self.pool.map(prepare, paths, chunksize=8) if self.pool else map(prepare, paths)
+        for file, result in zip(files, results, strict=True):
+            self.advance()
+            yield file, result
+
+    def _contents(self, source: SpeechSource | NoiseSource) -> Path:
+        return self.cache / "ext" / source.package
+
+
+def package_files(root: Path, pattern: str) -> list[str]:
+    """Sorted paths below `root` in which `pattern` is found, symbolic links left out."""
+    search = re.compile(pattern).search
+    found = []
+    for folder, _, names in os.walk(root):
+        for name in names:
+            path = Path(folder, name)
+            relative = path.relative_to(root).as_posix()
+            if search(relative) and not path.is_symlink():
+                found.append(relative)
+    return sorted(found)

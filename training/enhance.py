@@ -1,0 +1,89 @@
+"""The float student at work: whole signals, and the door `python -m training enhance`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+import torch
+from numpy.typing import NDArray
+
+from training.audio import RATE_HZ
+from training.files import RunError, write_whole
+from training.frontend import HOP, INIT_FRAMES, WIENER_FLOOR, OverlapAdd, analyse, front_end, to_int16_grid, total_gain
+from training.student import Student, from_q11
+
+
+def enhance_streams(
+    noisy: NDArray[np.floating],
+    student: Student | None,
+    wiener_floor: float | None = None,
+    gain_floor: float = 0.0,
+) -> NDArray[np.float32]:
+    """The device's signal path in float; the hop of delay is taken out, so that output and input are aligned.
+
+    noisy          (streams, samples), 1.0 = full scale
+    student        None: the Wiener stage alone, as the classical filter
+    wiener_floor   lowest Wiener gain; by default the device's with a student, 0 without
+    returns        float32 (streams, samples)
+    """
+    samples = noisy.shape[1]
+    padded = np.pad(to_int16_grid(noisy), ((0, 0), (0, HOP + -samples % HOP)))
+    if wiener_floor is None:
+        wiener_floor = 0.0 if student is None else WIENER_FLOOR
+    x_q11, wiener_gain = front_end(padded, wiener_floor)
+    with torch.no_grad():
+        mask = torch.ones(()) if student is None else student(from_q11(torch.from_numpy(x_q11)))[0]
+        gain = total_gain(torch.from_numpy(wiener_gain), mask, gain_floor)
+        gain[:, :INIT_FRAMES] = 1.0
+        audio, _ = OverlapAdd()(torch.from_numpy(analyse(padded)) * gain)
+    enhanced: NDArray[np.float32] = audio.numpy()[:, HOP : HOP + samples]
+    return enhanced
+
+
+def read_channels(path: Path) -> tuple[NDArray[np.float32], int]:
+    """All channels of an audio file at its own rate: float32 (channels, samples), rate in Hz.
+
+    raises   RunError: absent, not audio, empty, or samples that are not finite
+    """
+    try:
+        samples, rate_hz = soundfile.read(str(path), dtype="float32", always_2d=True)
+    except (OSError, RuntimeError) as error:
+        raise RunError(f"cannot read {path} as audio: {str(error).splitlines()[0]}") from None
+    if not len(samples):
+        raise RunError(f"{path} holds no samples")
+    if not np.isfinite(samples).all():
+        raise RunError(f"{path} holds samples that are not finite: export it again")
+    return np.ascontiguousarray(samples.T), int(rate_hz)
+
+
+def write_channels(path: Path, audio: NDArray[np.floating], rate_hz: int) -> None:
+    """16-bit file of (channels, samples), format after the name; raises RunError: unknown format, not writable."""
+    kind = path.suffix[1:].upper()
+    if kind not in soundfile.available_formats():
+        raise RunError(f"cannot write {path}: '{path.suffix}' is no audio format known here; use .wav or .flac")
+
+    def write(temporary: Path) -> None:
+        try:
+            soundfile.write(str(temporary), to_int16_grid(audio).T, rate_hz, subtype="PCM_16", format=kind)
+        except RuntimeError as error:
+            raise OSError(str(error)) from None
+
+    write_whole(path, write)
+
+
+def enhance_file(source: Path, target: Path, student: Student | None) -> None:
+    """Every channel through its own stream; length, channels and rate stay. Content above 8 kHz is lost.
+
+    raises   RunError: see `read_channels` and `write_channels`
+    """
+    audio, rate_hz = read_channels(source)
+    samples = audio.shape[1]
+    narrow = soxr.resample(audio.T, rate_hz, RATE_HZ, quality="HQ").T if rate_hz != RATE_HZ else audio
+    enhanced = enhance_streams(narrow, student)
+    if rate_hz != RATE_HZ:
+        wide = soxr.resample(enhanced.T, RATE_HZ, rate_hz, quality="HQ").T[:, :samples]
+        enhanced = np.pad(wide, ((0, 0), (0, samples - wide.shape[1])))
+    write_channels(target, enhanced, rate_hz)

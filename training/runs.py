@@ -1,0 +1,79 @@
+"""The folder of a run: checkpoints, the log and its plot; every file is written whole or not at all.
+
+checkpoint.pt   everything a resumed run needs, as of the last finished block
+best.pt         the same, as of the best validation
+log.csv         one row a block; validation columns where there was one
+loss.png        the log as a picture
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from training.files import RunError, write_whole
+
+CHECKPOINT = "checkpoint.pt"
+BEST = "best.pt"
+LOG = "log.csv"
+PLOT = "loss.png"
+
+
+def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """content: tensors and plain Python values only, so that loading needs no pickle of classes"""
+    write_whole(path, lambda temporary: torch.save(content, temporary))
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """raises RunError: absent, damaged or not a checkpoint of this room"""
+    if not path.is_file():
+        raise RunError(f"no checkpoint at {path}: start without --resume")
+    try:
+        content = torch.load(path, weights_only=True)
+    except Exception as error:  # torch names no common class for what a damaged file raises
+        raise RunError(f"{path} is damaged ({type(error).__name__}): start without --resume") from None
+    missing = {"settings", "progress", "student", "optimizer"} - set(content if isinstance(content, dict) else ())
+    if missing:
+        raise RunError(f"{path} is not a checkpoint of `python -m training fit`: no {', '.join(sorted(missing))}")
+    return dict(content)
+
+
+def write_log(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Rows as CSV; a column that a row lacks stays empty."""
+    names = list(dict.fromkeys(key for row in rows for key in row))
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, names, restval="")
+            writer.writeheader()
+            writer.writerows(rows)
+
+    write_whole(path, write)
+
+
+def write_plot(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Loss of training and validation above, validation SI-SDR and PESQ below, over hours of audio heard."""
+    from matplotlib.figure import Figure
+
+    def column(name: str) -> tuple[list[float], list[float]]:
+        points = [(row["audio_hours"], row[name]) for row in rows if math.isfinite(row.get(name, math.nan))]
+        return [hours for hours, _ in points], [value for _, value in points]
+
+    figure = Figure(figsize=(8, 7), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    upper.plot(*column("loss"), color="0.7", linewidth=0.8, label="training")
+    upper.plot(*column("validation_loss"), color="C0", marker=".", label="validation")
+    upper.set_ylabel("loss")
+    upper.legend()
+    lower.plot(*column("si_sdr_db"), color="C1", marker=".")
+    lower.set_ylabel("validation SI-SDR (dB)", color="C1")
+    lower.set_xlabel("audio heard (hours)")
+    right = lower.twinx()
+    right.plot(*column("pesq_wb"), color="C2", marker=".")
+    right.set_ylabel("validation PESQ-WB", color="C2")
+    write_whole(path, lambda temporary: figure.savefig(temporary, format="png", dpi=110))
