@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
+# Before numpy is loaded: its products are tiny, and on a busy machine threads that wait for each other
+# make the calibration a hundred times slower.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import argparse
 import sys
 import zipfile
@@ -12,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from export import provenance
-from export.provenance import ExportError, sha256, write_atomic
+from export.provenance import COMMAND, ExportError, sha256, write_atomic
 from export.quantize import Quality, measure, quantize_all
 from export.student import load_student
 from firmware_sim import graph as graph_module
@@ -50,6 +56,8 @@ def obtain_graph(arguments: argparse.Namespace, console: Console) -> Graph:
     if arguments.source is None or is_graph(source):
         if arguments.bless or arguments.per_channel:
             raise ExportError(f"{source}: --bless and --per-channel need a student, this is a graph")
+        if not source.exists():
+            raise ExportError(f"{source}: no such file; bless a student: {COMMAND} build/student.npz --bless")
         graph = Graph.load(source)
         if arguments.scheme not in (None, graph.scheme):
             raise ExportError(f"{source}: the graph is {graph.scheme}, not {arguments.scheme}; export the student")

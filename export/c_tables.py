@@ -4,52 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from export.c_text import BYTES, array
 from firmware_sim import contract, tables
 from firmware_sim.activations import SIGMOID_UQ16
 from firmware_sim.contract import Profile, q
 from firmware_sim.graph import Graph
-
-WIDTH = 110
-BYTES = {"int32": 4, "uint16": 2}
-
-
-def array(declaration: str, values: Any) -> str:
-    """A C array: `declaration[count] = {...};`; a two-dimensional one has a row per pair of braces."""
-    if not isinstance(values, list):
-        numbers = np.asarray(values)
-        shape = "".join(f"[{n}]" for n in numbers.shape)
-        rows = numbers.tolist()
-        items = [literal(v) if numbers.ndim == 1 else "{" + ", ".join(map(literal, v)) + "}" for v in rows]
-    else:
-        shape, items = f"[{len(values)}]", values
-    return f"{declaration}{shape} = {{\n{_filled(items)}}};\n"
-
-
-def struct(declaration: str, members: Mapping[str, str]) -> str:
-    """A C struct constant with designated members, one a line."""
-    lines = "".join(f"    .{name} = {value},\n" for name, value in members.items())
-    return f"{declaration} = {{\n{lines}}};\n"
-
-
-def literal(value: int) -> str:
-    """An integer literal; INT32_MIN has none in C."""
-    return "INT32_MIN" if value == -(1 << 31) else str(value)
-
-
-def _filled(items: Sequence[str]) -> str:
-    """Items separated by commas, as many on a line as fit."""
-    lines, line = [], "   "
-    for item in items:
-        if len(line) + len(item) + 2 > WIDTH:
-            lines.append(line)
-            line = "   "
-        line += f" {item},"
-    return "\n".join([*lines, line]) + "\n"
 
 
 class Tables:

@@ -7,48 +7,20 @@ the device is in firmware/; it includes these files and knows nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from export.c_tables import Tables, array, struct
+from export.c_memory import memory_map, state_layout
+from export.c_tables import Tables
+from export.c_text import BYTES, array, struct, wrapped
 from export.provenance import ExportError, banner, face, write_atomic
-from firmware_sim.contract import DEFAULT_PROFILE, PROFILES, ContractError, Profile
+from firmware_sim.contract import CONTRACT_VERSION, UNITY_GAIN_Q15, ContractError, Profile
 from firmware_sim.graph import Graph
 from firmware_sim.ops import GraphError, Rescale, Tensor
 
-BYTES = {"int8": 1, "int16": 2, "int32": 4, "int64": 8, "uint8": 1, "uint16": 2, "uint32": 4}
 FILES = ("stapes_tables.h", "stapes_model.h", "stapes_model.c")
-
-
-def state_buffers(profile: Profile) -> dict[str, tuple[int, int]]:
-    """Bytes and alignment of the members of stapes_state_t before and after the network, in order."""
-    n, hop, bins = profile.analysis_samples, profile.hop_samples, profile.bins
-    return {
-        "frame_q30": (4 * n, 4),
-        "spectrum_q30": (8 * bins, 4),
-        "power": (8 * bins, 8),
-        "noise": (8 * bins, 8),
-        "xi_uq16": (4 * bins, 4),
-        "likelihood_q16": (8, 8),
-        "vad": (4, 4),
-        "wiener_gain_q15": (2 * bins, 2),
-        "feature_q16": (4 * bins, 4),
-        "x_q11": (2 * bins, 2),
-        "mask_q15": (2 * bins, 2),
-        "gain_q15": (2 * bins, 2),
-        "enhanced_q30": (8 * bins, 4),
-        "frame_out": (4 * n, 4),
-        "pcm": (2 * hop, 2),
-        "history": (2 * n, 2),
-        "overlap": (4 * hop, 4),
-        "wiener": (-(-(20 * bins + 4) // 8) * 8, 8),
-        "network": (0, 2),
-        "parameters": (8, 2),
-        "counters": (64, 4),
-    }
 
 
 class CWriter:
@@ -114,18 +86,6 @@ class CWriter:
 def _braces(rescale: Rescale) -> str:
     """Initialiser of one stapes_rescale_t."""
     return f"{{{rescale.multiplier}, {rescale.left - rescale.right}}}"
-
-
-def wrapped(head: str, items: Sequence[str], tail: str, width: int = 110) -> str:
-    """head + items joined by commas + tail, continued below the opening bracket where a line would be too long."""
-    lines, indent = [head], " " * len(head)
-    for i, item in enumerate(items):
-        piece = item + (", " if i + 1 < len(items) else tail)
-        if len(lines[-1]) + len(piece.rstrip()) > width and lines[-1].strip():
-            lines[-1] = lines[-1].rstrip()
-            lines.append(indent)
-        lines[-1] += piece
-    return "\n".join(lines) + "\n"
 
 
 # ---------------------------------------------------------------- network
@@ -201,7 +161,7 @@ extern const uint32_t stapes_network_tensor_count;
 
 #include <string.h>
 
-_Static_assert(STAPES_CONTRACT_VERSION == {_contract_version()}, "model and tables are of different contracts");
+_Static_assert(STAPES_CONTRACT_VERSION == {CONTRACT_VERSION}, "model and tables are of different contracts");
 _Static_assert(STAPES_BINS == {self.profile.bins}, "the model was made for another profile");
 
 {constants}
@@ -256,29 +216,23 @@ void stapes_network(stapes_network_t *net, const int16_t *x_q11, uint16_t *mask_
         return f'    {{"{name}", {offset}, {tensor.shape[0]}, {size}}},\n'
 
 
-_NO_NETWORK = """void stapes_network_reset(stapes_network_t *net) { memset(net, 0, sizeof *net); }
+_NO_NETWORK = f"""void stapes_network_reset(stapes_network_t *net) {{ memset(net, 0, sizeof *net); }}
 
 void stapes_network_step(stapes_network_t *net, stapes_counter_t *counter)
-{
+{{
     (void)net;
     (void)counter;
-}
+}}
 
 void stapes_network(stapes_network_t *net, const int16_t *x_q11, uint16_t *mask_q15, stapes_counter_t *counter)
-{
+{{
     (void)x_q11;
     stapes_network_step(net, counter);
-    for (size_t k = 0; k < STAPES_BINS; k++) {
-        mask_q15[k] = 32768U;
-    }
-}
+    for (size_t k = 0; k < STAPES_BINS; k++) {{
+        mask_q15[k] = {UNITY_GAIN_Q15}U;
+    }}
+}}
 """
-
-
-def _contract_version() -> int:
-    from firmware_sim.contract import CONTRACT_VERSION
-
-    return CONTRACT_VERSION
 
 
 def _check(graph: Graph, profile: Profile) -> None:
@@ -288,33 +242,6 @@ def _check(graph: Graph, profile: Profile) -> None:
     x, mask = graph.inputs[0], graph.outputs[0]
     if (x.name, mask.name) != ("x", "mask") or x.shape != (profile.bins,) or mask.shape != (profile.bins,):
         raise GraphError(f"the graph must map x ({profile.bins}) to mask ({profile.bins})")
-
-
-# ---------------------------------------------------------------- memory map
-
-
-def state_layout(profile: Profile, network: Network) -> list[tuple[str, int]]:
-    """Members of stapes_state_t with their bytes, padding included, in order."""
-    rows, used = [], 0
-    for name, (size, alignment) in state_buffers(profile).items():
-        size = network.ram_bytes if name == "network" else size
-        if padding := -used % alignment:
-            rows.append(("padding", padding))
-        rows.append((name, size))
-        used += padding + size
-    if padding := -used % 8:
-        rows.append(("padding", padding))
-    return rows
-
-
-def memory_map(tables: Tables, network: Network, ram: Sequence[tuple[str, int]]) -> str:
-    """Flash and RAM of each constant and buffer, as a comment."""
-    flash = {**tables.flash, **network.writer.flash}
-    lines = ["/* Static memory map, bytes.", " *", f" * flash {sum(flash.values())} (code apart)"]
-    lines += [f" *   {size:7d}  {name}" for name, size in flash.items()]
-    lines += [" *", f" * RAM {sum(size for _, size in ram)} for each instance (ear), stack apart"]
-    lines += [f" *   {size:7d}  {name}" for name, size in ram]
-    return "\n".join([*lines, " */"])
 
 
 # ---------------------------------------------------------------- files
@@ -327,13 +254,13 @@ def to_c(graph: Graph | None, profile: Profile) -> dict[str, bytes]:
     raises  GraphError or ContractError when the graph does not fit the device
     """
     tables, network = Tables(profile, graph), Network(graph, profile)
-    ram = state_layout(profile, network)
+    ram = state_layout(profile, network.ram_bytes)
     texts = (
         tables.header(_banner(graph, profile, "Sizes, constants and tables of the Stapes frame loop.")),
         network.header(
             _banner(graph, profile, "The network's state and its memory map."),
             sum(size for _, size in ram),
-            memory_map(tables, network, ram),
+            memory_map({**tables.flash, **network.writer.flash}, ram),
         ),
         network.source(_banner(graph, profile, "The network: weights and kernel calls.")),
     )
@@ -346,6 +273,6 @@ def _banner(graph: Graph | None, profile: Profile, what: str) -> str:
     return f"/* {what}\n *\n * Generated by Stapes, do not edit. Profile {profile.name}, no network.\n */\n"
 
 
-def write_c(graph: Graph | None, profile: Profile = PROFILES[DEFAULT_PROFILE], out_dir: Path = Path("build")) -> list[Path]:
+def write_c(graph: Graph | None, profile: Profile, out_dir: Path) -> list[Path]:
     """Write the generated files into a folder, each whole or not at all; returns their paths."""
-    return [write_atomic(Path(out_dir) / name, data) for name, data in to_c(graph, profile).items()]
+    return [write_atomic(out_dir / name, data) for name, data in to_c(graph, profile).items()]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from export.provenance import ExportError, face, facts
+from export.provenance import ExportError, face, facts, sha256
 from firmware_sim.graph import Graph, Tensor
 from firmware_sim.ops import Rescale
 
@@ -107,7 +107,7 @@ class OnnxWriter:
     def gather(self, table: npt.NDArray[Any], x: Tensor, y: Tensor) -> None:
         """y = table[x - lowest x]."""
         index = self.node("Add", self.wide(x), self.i64(-x.limits[0]))
-        name = self.constant(table, f"{y.name}_table")
+        name = self.constant(table, f"table_{sha256(table.tobytes())[:16]}")  # ops of one scale share a table
         self.node("Gather", name, index, output=y.name, axis=0)
 
     def split(self, x: Tensor, outputs: Sequence[Tensor]) -> None:

@@ -74,24 +74,26 @@ static inline int32_t dot_i8(const int8_t *x, const int8_t *w, size_t n)
     return sum;
 }
 
-static inline int16_t output_i16(int32_t acc, int shift, bool relu, uint32_t *hits)
+/* Requantised results; what lies below `low` is a ReLU's and no saturation. */
+static inline int16_t output_i16(int32_t acc, int shift, int32_t low, uint32_t *hits)
 {
     const int32_t y = (acc + (1 << (shift - 1))) >> shift;
-    return limit_i16(relu && y < 0 ? 0 : y, hits);
+    return limit_i16(y > low ? y : low, hits);
 }
 
-static inline int8_t output_i8(int32_t acc, stapes_rescale_t rescale, int32_t zero_point, bool relu, uint32_t *hits)
+static inline int8_t output_i8(int32_t acc, stapes_rescale_t rescale, int32_t zero_point, int32_t low, uint32_t *hits)
 {
     const int32_t y = rescaled(acc, rescale) + zero_point;
-    return limit_i8(relu && y < zero_point ? zero_point : y, hits);
+    return limit_i8(y > low ? y : low, hits);
 }
 
 void stapes_fully_connected_i16(const int16_t *x, const int8_t *w, const int32_t *bias, int shift, int16_t *y,
                                 size_t rows, size_t columns, bool relu, stapes_counter_t *counter)
 {
+    const int32_t low = relu ? 0 : INT32_MIN;
     uint32_t hits = 0;
     for (size_t r = 0; r < rows; r++) {
-        y[r] = output_i16(bias[r] + dot_i16(x, w + r * columns, columns), shift, relu, &hits);
+        y[r] = output_i16(bias[r] + dot_i16(x, w + r * columns, columns), shift, low, &hits);
     }
     stapes_count(&counter->saturations, hits);
 }
@@ -100,9 +102,10 @@ void stapes_fully_connected_per_channel_i16(const int16_t *x, const int8_t *w, c
                                             const uint8_t *shift, int16_t *y, size_t rows, size_t columns,
                                             bool relu, stapes_counter_t *counter)
 {
+    const int32_t low = relu ? 0 : INT32_MIN;
     uint32_t hits = 0;
     for (size_t r = 0; r < rows; r++) {
-        y[r] = output_i16(bias[r] + dot_i16(x, w + r * columns, columns), shift[r], relu, &hits);
+        y[r] = output_i16(bias[r] + dot_i16(x, w + r * columns, columns), shift[r], low, &hits);
     }
     stapes_count(&counter->saturations, hits);
 }
@@ -111,9 +114,10 @@ void stapes_fully_connected_i8(const int8_t *x, const int8_t *w, const int32_t *
                                int8_t *y, size_t rows, size_t columns, int32_t zero_point, bool relu,
                                stapes_counter_t *counter)
 {
+    const int32_t low = relu ? zero_point : INT32_MIN;
     uint32_t hits = 0;
     for (size_t r = 0; r < rows; r++) {
-        y[r] = output_i8(bias[r] + dot_i8(x, w + r * columns, columns), rescale, zero_point, relu, &hits);
+        y[r] = output_i8(bias[r] + dot_i8(x, w + r * columns, columns), rescale, zero_point, low, &hits);
     }
     stapes_count(&counter->saturations, hits);
 }
@@ -122,9 +126,10 @@ void stapes_fully_connected_per_channel_i8(const int8_t *x, const int8_t *w, con
                                            const stapes_rescale_t *rescale, int8_t *y, size_t rows, size_t columns,
                                            int32_t zero_point, bool relu, stapes_counter_t *counter)
 {
+    const int32_t low = relu ? zero_point : INT32_MIN;
     uint32_t hits = 0;
     for (size_t r = 0; r < rows; r++) {
-        y[r] = output_i8(bias[r] + dot_i8(x, w + r * columns, columns), rescale[r], zero_point, relu, &hits);
+        y[r] = output_i8(bias[r] + dot_i8(x, w + r * columns, columns), rescale[r], zero_point, low, &hits);
     }
     stapes_count(&counter->saturations, hits);
 }

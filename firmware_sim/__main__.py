@@ -85,13 +85,17 @@ def sound_path(text: str) -> Path:
 
 def parser() -> Parser:
     """Arguments of the door."""
-    p = Parser(prog="python -m firmware_sim", description="Run a recording through the fixed-point loop.")
+    p = Parser(
+        prog="python -m firmware_sim",
+        description="Run a recording through the fixed-point loop.",
+        epilog="The output is what leaves the device on the input's clock: late by the latency, unless --align.",
+    )
     p.add_argument("input", type=Path, metavar="noisy.wav", help="WAV or FLAC: any rate, width, channels")
-    p.add_argument("-o", "--output", type=sound_path, required=True, metavar="clean.wav", help=".wav or .flac")
+    p.add_argument("-o", "--output", type=sound_path, required=True, metavar="clean.wav", help="WAV or FLAC")
     p.add_argument("--trace", type=Path, metavar="FILE.npz", help="every tap of every hop, and their digests")
     p.add_argument("--bypass", action="store_true", help="gain one; the stages keep running")
     p.add_argument("--wiener-only", action="store_true", help="no network: the classical filter alone")
-    p.add_argument("--gain-floor-db", type=decibels_of_a_floor, metavar="X", help="lowest total gain")
+    p.add_argument("--gain-floor-db", type=decibels_of_a_floor, metavar="X", help="lowest total gain, such as -20")
     p.add_argument("--dry-wet", type=percent, default=100.0, metavar="PERCENT", help="share of the processed signal")
     p.add_argument("--model", type=Path, metavar="M.npz", help="integer graph; default: the blessed one")
     p.add_argument("--scheme", choices=SCHEMES, help="which blessed graph (default: int16x8)")
@@ -106,6 +110,8 @@ def load_model(arguments: argparse.Namespace) -> tuple[Graph | None, str]:
     if arguments.wiener_only:
         return None, "none (Wiener stage alone)"
     path = arguments.model or MODELS[arguments.scheme or "int16x8"]
+    if not path.exists():
+        raise GraphError(f"{path}: no such file: name a graph with --model, or leave the network out (--wiener-only)")
     graph = Graph.load(path)
     if arguments.scheme not in (None, graph.scheme):
         raise GraphError(f"{path}: the graph is {graph.scheme}, not {arguments.scheme}")

@@ -17,6 +17,7 @@ from golden_vectors.vector import DIRECTORY, load_all
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
+ENHANCED = "its enhanced file, as firmware_sim writes it: compared, or written where there is none"
 MODEL, MODEL_INT8 = ROOT / "firmware_sim" / "model.npz", ROOT / "firmware_sim" / "model_int8.npz"
 
 
@@ -42,7 +43,13 @@ def parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("report", parents=[models], help="enhance a recording on two engines, picture page")
     command.add_argument("recording", type=Path, help="WAV or FLAC")
-    command.add_argument("--enhanced", type=Path, required=True, metavar="OUT.wav", help="its enhanced file: compared, or written where there is none")
+    command.add_argument(
+        "--enhanced",
+        type=Path,
+        required=True,
+        metavar="OUT.wav",
+        help=ENHANCED,
+    )
     command.add_argument("--page", type=Path, metavar="OUT.html", help="picture page to write")
     command.set_defaults(run=run_report)
     return top
@@ -65,9 +72,7 @@ def run_generate(arguments: argparse.Namespace, console: Console) -> int:
         console.print(f"every file in {_relative(arguments.vectors)} is reproduced byte for byte")
         return 0
     sizes = generate.generate(arguments.vectors, graphs)
-    console.print(
-        f"{len(sizes) // 2} vectors, {sum(sizes.values()) / 1e6:.2f} MB, in {_relative(arguments.vectors)}"
-    )
+    console.print(f"{len(sizes) // 2} vectors, {sum(sizes.values()) / 1e6:.2f} MB, in {_relative(arguments.vectors)}")
     return 0
 
 
@@ -76,9 +81,7 @@ def run_verify(arguments: argparse.Namespace, console: Console) -> int:
     from golden_vectors.executors import registry, select
 
     engines = select(arguments.on, registry())
-    bench = verify.Bench(
-        load_all(arguments.vectors), generate.load_graphs(_models(arguments)), arguments.steps
-    )
+    bench = verify.Bench(load_all(arguments.vectors), generate.load_graphs(_models(arguments)), arguments.steps)
     outcome = verify.verify(bench, engines)
     verify.write_agreement(outcome, arguments.build)
     print_outcome(outcome, bench, console)

@@ -28,6 +28,8 @@ PROFILE = PROFILES[DEFAULT_PROFILE]
 HOP = PROFILE.hop_samples
 SECOND = 16_000
 
+DEFAULTS = Parameters()
+
 NOTES = {
     "WholeLoop": "any stage that computes another bit than the reference on real noisy speech",
     "Scheme8": "an int8 build that keeps int16 codes: state, mask offset 128 or the input's rounding lost",
@@ -64,7 +66,7 @@ class StreamCase:
     flags: tuple[str, ...]
     hops: int
     signal: Signal
-    parameters: Parameters = Parameters()
+    parameters: Parameters = DEFAULTS
     resets: tuple[int, ...] = ()
     scheme: str = "int16x8"
 
@@ -106,7 +108,8 @@ def recording(name: str, start: int, count: int) -> Ints:
         raise WitnessError(f"{DATA / name}: cannot be read ({error}): restore it from the repository") from None
     if rate != SECOND or pcm.shape != (count,):
         raise WitnessError(f"{DATA / name}: needs {count} mono samples at 16 kHz from sample {start}")
-    return pcm.astype(np.int64)
+    samples: Ints = pcm.astype(np.int64)
+    return samples
 
 
 def noisy(start_s: float) -> Signal:
@@ -208,9 +211,7 @@ CASES: tuple[Case, ...] = (
     StreamCase(10, "alternating_full_scale", "full_scale", ("NyquistBin", "FftWrap"), 60, square(2)),
     StreamCase(11, "noise_full_scale", "full_scale", ("OutputSaturation",), 60, uniform(32767, 2)),
     StreamCase(12, "impulse", "full_scale", ("Impulse", "SnrCeiling"), 60, impulses),
-    StreamCase(
-        13, "reset_in_speech", "reset", ("StateLost", "ResetWhileLearning"), 110, noisy(0.6), resets=(45, 60)
-    ),
+    StreamCase(13, "reset_in_speech", "reset", ("StateLost", "ResetWhileLearning"), 110, noisy(0.6), resets=(45, 60)),
     StreamCase(14, "bypass", "settings", ("Bypass",), 60, noisy(0.9), Parameters(bypass=True)),
     StreamCase(15, "gain_floor", "settings", ("GainFloor",), 70, noisy(1.2), Parameters(gain_floor_q15=10362)),
     StreamCase(16, "dry_wet", "settings", ("DryWet",), 70, noisy(1.5), Parameters(dry_q15=9830)),

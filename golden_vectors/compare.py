@@ -133,9 +133,7 @@ def element(
     if not len(places):
         return None
     at = tuple(int(i) for i in places[0])
-    return Difference(
-        case, step, stage, tap, at, int(wanted[at]), int(found[at]), len(places), wanted.size, hop_ms
-    )
+    return Difference(case, step, stage, tap, at, int(wanted[at]), int(found[at]), len(places), wanted.size, hop_ms)
 
 
 def _counter_difference(vector: Vector, run: StreamRun) -> Difference | None:

@@ -27,7 +27,7 @@ def load_graphs(paths: Mapping[str, Path]) -> dict[str, Graph]:
         try:
             graphs[scheme] = Graph.load(path)
         except GraphError as error:
-            raise WitnessError(f"{error}: build it with `python -m export`") from None
+            raise WitnessError(f"{error}: `python -m export build/student.npz --bless` makes it") from None
         if graphs[scheme].scheme != scheme:
             raise WitnessError(f"{path}: is a model of scheme {graphs[scheme].scheme}, {scheme} is needed here")
     return graphs
@@ -78,9 +78,7 @@ def _network(case: NetworkCase, graph: Graph) -> Vector:
     run = NumpyReference().run_network(graph, codes)
     dtype = {"int16x8": "<i2", "int8": "|i1"}[case.scheme]
     arrays = {name: run[name].astype(dtype) for name in NETWORK_TAPS}
-    return Vector(
-        {**_common(case, "network", graph), "steps": case.steps}, {"input_x": codes.astype(dtype), **arrays}
-    )
+    return Vector({**_common(case, "network", graph), "steps": case.steps}, {"input_x": codes.astype(dtype), **arrays})
 
 
 def files(graphs: Graphs) -> Iterator[tuple[str, bytes]]:

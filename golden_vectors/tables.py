@@ -10,7 +10,6 @@ from rich.table import Table
 from golden_vectors.report import Report, level_dbfs
 from golden_vectors.verify import Bench, Cell, Outcome
 
-
 WIDTH = 104
 """Columns of the agreement table where the output is not a terminal."""
 

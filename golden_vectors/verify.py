@@ -101,8 +101,9 @@ class Bench:
     def run(self, engine: Executor, outcome: Outcome) -> None:
         """Every case that the engine can run, into the outcome's cells."""
         for scheme, group, case in self._work(engine):
-            cell = outcome.cells.setdefault((engine.name, scheme, group), Cell())
-            cell.tolerated = (family(engine.name), scheme) in REPORTED_DISTANCES
+            tolerated = (family(engine.name), scheme) in REPORTED_DISTANCES
+            cell = outcome.cells.setdefault((engine.name, scheme, group), Cell(tolerated=tolerated))
+            first: Difference | str | None
             try:
                 first, distance = self._compare(engine, scheme, case)
             except Exception as error:  # a foreign runtime may raise anything; one failure must not hide the others
@@ -119,9 +120,7 @@ class Bench:
         for scheme in () if engine.name in SLOW else self.graphs:
             yield scheme, "closed loop", None
 
-    def _compare(
-        self, engine: Executor, scheme: str, case: Vector | None
-    ) -> tuple[Difference | None, float]:
+    def _compare(self, engine: Executor, scheme: str, case: Vector | None) -> tuple[Difference | None, float]:
         graph = self.graphs[scheme]
         if case is not None and case.kind == "stream":
             assert isinstance(engine, StreamExecutor)

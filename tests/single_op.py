@@ -66,3 +66,18 @@ def pairs(a: Ints, b: Ints) -> tuple[Ints, Ints]:
 def whole(dtype: str) -> Ints:
     """Every value of the dtype."""
     return np.arange(np.iinfo(dtype).min, np.iinfo(dtype).max + 1, dtype=np.int64)
+
+
+class Negate(Op):
+    """An op that no writer knows."""
+
+    kind = "NEG"
+    arity = (1, 1)
+
+    def prepare(self) -> None:
+        self.require(self.inputs[0].shape == self.outputs[0].shape, "the shapes differ")
+
+
+def untranslatable() -> Graph:
+    """A graph of one op without translations."""
+    return single(Negate([tensor("x", "int8", 2, 1.0)], [tensor("y", "int8", 2, 1.0)]))

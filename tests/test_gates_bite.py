@@ -92,7 +92,13 @@ class FlippedWeight(FaultyGraph):
 
 @pytest.mark.parametrize(
     ("weights", "tap"),
-    [("gru0_x_n_w_i8", "h0"), ("gru0_h_rz_w_i8", "h0"), ("gru1_h_n_w_i8", "h1"), ("fc1_w_i8", "mask"), ("fc2_w_i8", "mask")],
+    [
+        ("gru0_x_n_w_i8", "h0"),
+        ("gru0_h_rz_w_i8", "h0"),
+        ("gru1_h_n_w_i8", "h1"),
+        ("fc1_w_i8", "mask"),
+        ("fc2_w_i8", "mask"),
+    ],
 )
 def test_a_flipped_weight_is_named_by_step_and_tap(bench: Bench, weights: str, tap: str) -> None:
     engine = FlippedWeight(weights, bit=5)
@@ -139,9 +145,7 @@ def test_a_window_that_is_one_lsb_off_is_named_by_its_sample(bench: Bench, monke
     assert (first.stage, first.tap, first.index) == ("window", "frame_q30", (90,))
 
 
-def test_a_sigmoid_table_that_follows_the_formula_is_not_tflms(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_sigmoid_table_that_follows_the_formula_is_not_tflms(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     activations.table.cache_clear()
     monkeypatch.setattr(activations, "SIGMOID_UQ16", activations.sigmoid_formula())
     try:

@@ -23,7 +23,8 @@ _STOPPED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one door; returns the exit code: 0 done, 1 with one line on stderr, 130 stopped by the user."""
-    arguments = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    arguments = _parser(words[:1]).parse_args(words)
     door: Callable[[argparse.Namespace], int] = arguments.run
     try:
         return door(arguments)
@@ -39,10 +40,13 @@ def _refuse(door: str, error: Exception) -> int:
     return 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(door: Sequence[str]) -> argparse.ArgumentParser:
+    """The flags of every door; those of `corpus` only where `door` names it, since it imports half of scipy."""
     parser = argparse.ArgumentParser(prog="python -m training", description="Teach the student.")
     doors = parser.add_subparsers(dest="door", required=True, metavar="corpus | fit | evaluate | enhance")
-    _corpus_door(doors.add_parser("corpus", help="fetch and build the corpus of speech and noise"))
+    corpus = doors.add_parser("corpus", help="fetch and build the corpus of speech and noise")
+    if list(door) == ["corpus"]:
+        _corpus_door(corpus)
     _fit_door(doors.add_parser("fit", help="train the student and write build/student.npz"))
     _evaluate_door(doors.add_parser("evaluate", help="score systems on the test split"))
     _enhance_door(doors.add_parser("enhance", help="run the float student on a file"))

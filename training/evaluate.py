@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -116,8 +118,7 @@ _worker: tuple[dict[str, Process], AudioCache] | None = None
 
 def _start_worker(choice: SystemChoice) -> None:
     global _worker
-    import torch
-
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends this process
     torch.set_num_threads(1)
     _worker = ({name: make_system(name, choice) for name in choice.names()}, AudioCache())
 

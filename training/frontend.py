@@ -7,6 +7,10 @@ audio comes out one hop late.
 
 The analysis side is numpy, because it is recursive in time and needs no gradient; the synthesis side is torch, so
 that a loss on audio reaches the mask.
+
+Agreement with the fixed-point stages, measured on 64 s of real noisy speech at -40 to -18 dBFS: network inputs differ
+by at most 5 LSB (q11) and by at most 1 LSB in 99.9 % of values, Wiener gains by at most 12 LSB (q15) and by 2 LSB in
+99.9 %, all VAD decisions are equal.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ all of its streams. Block i of a seed is always the same block: a resumed run se
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ class Chunk:
 class BlockSettings:
     """Size and randomness of the blocks."""
 
-    streams: int = 96
+    streams: int = 64
     seconds: float = 15.0
     seed: int = 0
     split: str = "train"
@@ -135,6 +136,7 @@ _worker: tuple[RecordingPool, BlockSettings, MixSettings | None, AudioCache] | N
 
 def _start_worker(recordings: list[Recording], settings: BlockSettings, mix: MixSettings | None) -> None:
     global _worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends this process
     torch.set_num_threads(1)
     _worker = (RecordingPool(recordings, settings.split), settings, mix, AudioCache())
 

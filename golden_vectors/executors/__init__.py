@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from golden_vectors.errors import WitnessError
 from golden_vectors.executors.base import Executor
 
-
 SLOW = frozenset({"onnx reference"})
 """Engines that take milliseconds a step: they run the vectors but not the long closed loop."""
 

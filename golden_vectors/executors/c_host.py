@@ -6,6 +6,7 @@ import ctypes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ from golden_vectors.executors.cc import build_host, missing_compiler
 Samples = npt.NDArray[np.int16]
 
 
-class _Parameters(ctypes.Structure):
+class ParameterBlock(ctypes.Structure):
+    """stapes_parameters_t."""
+
     _fields_ = (
         ("gain_floor_q15", ctypes.c_uint16),
         ("dry_q15", ctypes.c_uint16),
@@ -30,6 +33,11 @@ class _Parameters(ctypes.Structure):
         ("use_network", ctypes.c_bool),
         ("bypass", ctypes.c_bool),
     )
+
+    @classmethod
+    def of(cls, parameters: Parameters) -> ParameterBlock:
+        """The device's layout of the contract's parameters."""
+        return cls(*(getattr(parameters, name) for name, _ in cls._fields_))
 
 
 class _Counter(ctypes.Structure):
@@ -88,10 +96,10 @@ class HostDevice:
     ) -> None:
         self.profile = profile
         self._has_network = graph is not None
-        self._library = _load(library or build_host(graph, profile))
-        self._memory = ctypes.create_string_buffer(self._library.stapes_state_bytes() + 8)
-        self._state = ctypes.c_void_p(-(-ctypes.addressof(self._memory) // 8) * 8)
-        self._library.stapes_init(self._state, None)
+        self.library = _load(library or build_host(graph, profile))
+        self._memory = ctypes.create_string_buffer(self.library.stapes_state_bytes() + 8)
+        self.state = ctypes.c_void_p(-(-ctypes.addressof(self._memory) // 8) * 8)
+        self.library.stapes_init(self.state, None)
         if parameters is None:
             parameters = Parameters() if graph is not None else Parameters(use_network=False, wiener_floor_q15=0)
         self.set_parameters(parameters)
@@ -100,31 +108,24 @@ class HostDevice:
 
     def reset(self) -> None:
         """Home state."""
-        self._library.stapes_reset(self._state)
+        self.library.stapes_reset(self.state)
 
     def set_parameters(self, parameters: Parameters) -> None:
         """Other parameters from the next hop on."""
         if parameters.use_network and not self._has_network:
             raise ContractError("parameters ask for the network but no graph was given")
-        values = _Parameters(
-            parameters.gain_floor_q15,
-            parameters.dry_q15,
-            parameters.wiener_floor_q15,
-            parameters.use_network,
-            parameters.bypass,
-        )
-        if self._library.stapes_set_parameters(self._state, ctypes.byref(values)) != 0:
+        if self.library.stapes_set_parameters(self.state, ctypes.byref(ParameterBlock.of(parameters))) != 0:
             raise ContractError("the device refuses the parameters")
 
     @property
     def config_digest(self) -> str:
         """Digest of sizes, tables and graph that the headers carry."""
-        return str(self._library.stapes_config_digest().decode("ascii"))
+        return str(self.library.stapes_config_digest().decode("ascii"))
 
     @property
     def counters(self) -> dict[str, tuple[int, int]]:
         """Stage -> (saturations, overflows)."""
-        rows = self._library.stapes_counters(self._state)
+        rows = self.library.stapes_counters(self.state)
         return {stage: (int(rows[i].saturations), int(rows[i].overflows)) for i, stage in enumerate(STAGES)}
 
     @cached_property
@@ -132,10 +133,17 @@ class HostDevice:
         """Every tap by name: those of the loop, the states, then `network.` and each tensor."""
         found: dict[str, TapInfo] = {}
         tap = _Tap()
-        while self._library.stapes_tap(self._state, len(found), ctypes.byref(tap)) == 0:
+        while self.library.stapes_tap(self.state, len(found), ctypes.byref(tap)) == 0:
             dtype = np.dtype(f"{'i' if tap.is_signed else 'u'}{tap.element_bytes}")
             found[tap.name.decode("ascii")] = TapInfo(len(found), tap.count, dtype)
         return found
+
+    def view(self, name: str) -> npt.NDArray[Any]:
+        """A tap in the device's memory, writable; valid as long as this object lives."""
+        info, tap = self.taps[name], _Tap()
+        self.library.stapes_tap(self.state, info.index, ctypes.byref(tap))
+        memory = (ctypes.c_char * (info.count * info.dtype.itemsize)).from_address(tap.data)
+        return np.frombuffer(memory, info.dtype)
 
     # ------------------------------------------------------------ run
 
@@ -154,8 +162,8 @@ class HostDevice:
         hops = len(pcm) // self.profile.hop_samples
         out = np.empty_like(pcm)
         kept, recorder, _alive = self._recorder(names, hops)
-        self._library.stapes_host_process(
-            self._state, _address(pcm), _address(out), ctypes.c_size_t(hops), ctypes.byref(recorder)
+        self.library.stapes_host_process(
+            self.state, _address(pcm), _address(out), ctypes.c_size_t(hops), ctypes.byref(recorder)
         )
         return out, kept
 
@@ -163,8 +171,8 @@ class HostDevice:
         """The network alone over input codes (steps, n) of its input's dtype; taps as in `record`."""
         codes = np.ascontiguousarray(codes, self.taps["network.x"].dtype)
         kept, recorder, _alive = self._recorder(names, len(codes))
-        self._library.stapes_host_network(
-            self._state,
+        self.library.stapes_host_network(
+            self.state,
             _address(codes),
             ctypes.c_size_t(codes[0].nbytes),
             ctypes.c_size_t(len(codes)),
@@ -210,7 +218,7 @@ class CHost:
         marks = sorted({0, stream.hops, *(hop for hop in stream.resets if hop < stream.hops)})
         size = stream.profile.hop_samples
         pieces: list[Mapping[str, npt.NDArray[Any]]] = []
-        for start, end in zip(marks, marks[1:], strict=False):
+        for start, end in pairwise(marks):
             if start in stream.resets:
                 device.reset()
             pieces.append(device.record(stream.pcm[start * size : end * size], names)[1])

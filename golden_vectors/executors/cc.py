@@ -29,7 +29,7 @@ FIRMWARE = ROOT / "firmware"
 BUILD = ROOT / "build" / "host"
 INCLUDES = (FIRMWARE, FIRMWARE / "cmsis_stubs", FIRMWARE / "port" / "host")
 
-WARNINGS = tuple("-Wall -Wextra -Wconversion -Wdouble-promotion -Wvla -pedantic -Werror".split())
+WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wdouble-promotion", "-Wvla", "-pedantic", "-Werror")
 
 
 @cache

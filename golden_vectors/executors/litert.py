@@ -10,7 +10,7 @@ import numpy.typing as npt
 from export.tflite_writer import to_tflite
 from firmware_sim.fixed import Ints
 from firmware_sim.graph import Graph
-from golden_vectors.executors.network import Arrays, closed_loop, missing
+from golden_vectors.executors.network import Arrays, closed_loop, missing, quiet
 
 KERNELS = {"default": "AUTO", "reference": "BUILTIN_REF", "no delegate": "BUILTIN_WITHOUT_DEFAULT_DELEGATES"}
 """default is XNNPACK with the optimised kernels behind it."""
@@ -47,8 +47,9 @@ class LiteRt:
         from ai_edge_litert import interpreter as litert
 
         resolver = getattr(litert.OpResolverType, KERNELS[self.kernels])
-        interpreter = litert.Interpreter(model_content=model, experimental_op_resolver_type=resolver, num_threads=1)
-        interpreter.allocate_tensors()
+        with quiet(2):  # it announces its delegate
+            interpreter = litert.Interpreter(model_content=model, experimental_op_resolver_type=resolver, num_threads=1)
+            interpreter.allocate_tensors()
         return interpreter
 
 

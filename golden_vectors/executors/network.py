@@ -6,8 +6,11 @@ that lies around.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable, Mapping
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from typing import Any, TypeAlias
 
@@ -25,6 +28,21 @@ Step: TypeAlias = Callable[[Arrays], Mapping[str, npt.NDArray[Any]]]
 def missing(module: str, extra: str = "engines") -> str | None:
     """None if the module can be imported, else the command that installs it."""
     return None if find_spec(module) else f'{module} is not installed: pip install -e ".[{extra}]"'
+
+
+@contextlib.contextmanager
+def quiet(descriptor: int) -> Iterator[None]:
+    """Send what C++ prints to file descriptor 1 or 2 elsewhere meanwhile."""
+    stream = {1: sys.stdout, 2: sys.stderr}[descriptor]
+    stream.flush()
+    saved = os.dup(descriptor)
+    try:
+        with open(os.devnull, "wb") as sink:
+            os.dup2(sink.fileno(), descriptor)
+        yield
+    finally:
+        os.dup2(saved, descriptor)
+        os.close(saved)
 
 
 def closed_loop(graph: Graph, codes: Ints, step: Step) -> dict[str, Ints]:

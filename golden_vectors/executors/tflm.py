@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy.typing as npt
@@ -13,7 +10,7 @@ import numpy.typing as npt
 from export.tflite_writer import to_tflite
 from firmware_sim.fixed import Ints
 from firmware_sim.graph import Graph
-from golden_vectors.executors.network import Arrays, closed_loop, missing
+from golden_vectors.executors.network import Arrays, closed_loop, missing, quiet
 
 ARENA_BYTES = 1 << 20
 
@@ -42,21 +39,7 @@ class TfliteMicro:
 
 def interpreter(model: bytes, arena_bytes: int = ARENA_BYTES) -> Any:
     """A TFLM interpreter of a .tflite file: set_input(array, i), invoke(), get_output(i)."""
-    with _quiet_stdout():
+    with quiet(1):  # the constructor prints its arena
         from tflite_micro.python.tflite_micro import runtime
 
         return runtime.Interpreter.from_bytes(model, arena_size=arena_bytes)
-
-
-@contextlib.contextmanager
-def _quiet_stdout() -> Iterator[None]:
-    """The interpreter's constructor prints its arena from C++: send file descriptor 1 elsewhere meanwhile."""
-    sys.stdout.flush()
-    saved = os.dup(1)
-    try:
-        with open(os.devnull, "wb") as sink:
-            os.dup2(sink.fileno(), 1)
-        yield
-    finally:
-        os.dup2(saved, 1)
-        os.close(saved)

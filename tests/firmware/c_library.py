@@ -1,0 +1,51 @@
+"""C functions over int64 or device-width arrays, called through ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from firmware_sim.contract import PROFILES, Profile
+from firmware_sim.fixed import Ints
+from golden_vectors.executors.cc import build_host
+
+SEED = PROFILES["seed"]
+QUICK = ("-O1",)
+"""Flags of the libraries that tests build beside the optimised one: they compile fast."""
+
+
+class Counter(ctypes.Structure):
+    """stapes_counter_t."""
+
+    _fields_ = (("saturations", ctypes.c_uint32), ("overflows", ctypes.c_uint32))
+
+
+@cache
+def library(profile: Profile = SEED, *more_sources: Path) -> ctypes.CDLL:
+    """The device without a network, and further C files."""
+    return ctypes.CDLL(str(build_host(None, profile, flags=QUICK, more_sources=more_sources)))
+
+
+@cache
+def words() -> ctypes.CDLL:
+    """fixed.h and cmsis_stubs as functions over arrays."""
+    return library(SEED, Path(__file__).with_name("words.c"))
+
+
+def call_word(name: str, *operands: Ints) -> Ints:
+    """A word of words.c over arrays of one length."""
+    arrays = [np.ascontiguousarray(x, np.int64) for x in operands]
+    out = np.empty_like(arrays[0])
+    words()[f"test_{name}"](*(x.ctypes.data_as(ctypes.c_void_p) for x in (*arrays, out)), ctypes.c_size_t(out.size))
+    return out
+
+
+def address(array: npt.NDArray[Any]) -> ctypes.c_void_p:
+    """Pointer to a contiguous array, for an argument."""
+    assert array.flags.c_contiguous
+    return ctypes.c_void_p(array.ctypes.data)

@@ -1,0 +1,70 @@
+"""wiener.c against wiener.py, fed with powers that no microphone would deliver."""
+
+from __future__ import annotations
+
+import ctypes
+
+import numpy as np
+import pytest
+
+from firmware_sim.contract import NOISE_MIN, Parameters
+from firmware_sim.fixed import Ints
+from firmware_sim.meter import Counter as StreamCounter
+from firmware_sim.wiener import WienerState, wiener
+from golden_vectors.executors.c_host import HostDevice
+from tests.firmware.c_library import SEED
+
+RNG = np.random.default_rng(0)
+HOPS = 200
+
+
+def steady(level: int) -> Ints:
+    return np.full((HOPS, SEED.bins), level)
+
+
+def any_magnitude() -> Ints:
+    return RNG.integers(0, 1 << 57, (HOPS, SEED.bins)) >> RNG.integers(0, 58, (HOPS, SEED.bins))
+
+
+def bursts() -> Ints:
+    """Exponential noise with bursts far above it: the VAD opens and closes."""
+    noise = RNG.exponential(1 << 24, (HOPS, SEED.bins))
+    noise[100::40] *= 1e5
+    noise[150:170] = 0
+    return noise.astype(np.int64)
+
+
+POWERS = {
+    "nothing": steady(0),
+    "the floor": steady(NOISE_MIN),
+    "the ceiling": steady(1 << 57),
+    "ceiling after silence": np.concatenate([steady(0)[:40], steady(1 << 57)])[:HOPS],
+    "silence after the ceiling": np.concatenate([steady(1 << 57)[:40], steady(0)])[:HOPS],
+    "any magnitude": any_magnitude(),
+    "bursts": bursts(),
+}
+
+
+@pytest.mark.parametrize("floor_q15", [0, 10362, 32768])
+@pytest.mark.parametrize("name", POWERS)
+def test_every_tap_of_the_stage_against_python(name: str, floor_q15: int) -> None:
+    state, counter = WienerState(SEED, 1), StreamCounter(1)
+    device = HostDevice(None, parameters=Parameters(use_network=False, wiener_floor_q15=floor_q15))
+    taps = {tap: device.view(tap) for tap in ("power", "noise", "xi_uq16", "likelihood_q16", "vad", "wiener_gain_q15")}
+    device.library.stapes_wiener.restype = ctypes.c_bool
+    for hop, power in enumerate(POWERS[name]):
+        noise = state.noise[0]
+        expected = wiener(power[None], state, floor_q15, counter)
+        taps["power"][:] = power
+        assert device.library.stapes_wiener(device.state) == expected.initialising, hop
+        np.testing.assert_array_equal(taps["noise"], noise)
+        for tap, values in (
+            ("xi_uq16", expected.xi_uq16[0]),
+            ("likelihood_q16", expected.likelihood_q16),
+            ("vad", expected.vad),
+            ("wiener_gain_q15", expected.gain_q15[0]),
+        ):
+            np.testing.assert_array_equal(taps[tap], values, err_msg=f"hop {hop}, {tap}")
+    assert device.counters["wiener"] == (int(counter.saturations[0]), 0)
+    if name == "ceiling after silence":
+        assert counter.saturations[0] > 0
