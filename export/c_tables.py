@@ -136,7 +136,7 @@ def _tables(profile: Profile) -> dict[str, tuple[str, Any, str]]:
             "Split of the real FFT: (1 - sin t)/2, -cos(t)/2, (1 + sin t)/2.",
         ),
         "bit_reversal": ("uint16", np.array(bit_reversal_pairs(n // 2)), "Places that a bit reversal exchanges."),
-        "reciprocal_uq16": ("uint16", tables.RECIPROCAL_UQ16, "First guess of a reciprocal, relative error < 2^-9."),
+        "reciprocal_uq16": ("uint16", tables.RECIPROCAL_UQ16, "First guess of a reciprocal, relative error <= 2^-9."),
         "log2_q24": ("int32", tables.LOG2_Q24, "log2(1 + i/256)."),
         "sigmoid_uq16": ("uint16", SIGMOID_UQ16, "sigmoid(i/24), TFLite-Micro's table."),
     }

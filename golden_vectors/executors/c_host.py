@@ -190,7 +190,8 @@ class HostDevice:
 
 
 def _address(array: npt.NDArray[Any]) -> ctypes.c_void_p:
-    return ctypes.c_void_p(array.ctypes.data)
+    """Pointer that keeps the array alive."""
+    return array.ctypes.data_as(ctypes.c_void_p)
 
 
 # ---------------------------------------------------------------- executor

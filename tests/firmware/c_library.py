@@ -46,6 +46,6 @@ def call_word(name: str, *operands: Ints) -> Ints:
 
 
 def address(array: npt.NDArray[Any]) -> ctypes.c_void_p:
-    """Pointer to a contiguous array, for an argument."""
+    """Pointer to a contiguous array, for an argument; it keeps the array alive."""
     assert array.flags.c_contiguous
-    return ctypes.c_void_p(array.ctypes.data)
+    return array.ctypes.data_as(ctypes.c_void_p)

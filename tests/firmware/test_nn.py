@@ -151,9 +151,6 @@ def test_a_kernel_against_its_page(name: str) -> None:
 
 def test_saturation_is_reached_wherever_a_kernel_limits() -> None:
     limited = {name for name, op in OPS.items() if run_c(name, op, inputs_of(name, op))[1]}
-    assert {n for n in OPS if n.startswith(("dense", "add_i16", "sub_i8", "mul_i16_half", "quantize_i16_double"))} >= limited & {
-        "dense_i16"
-    }
     assert {"dense_i16", "dense_i8", "add_i16", "add_i8", "sub_i8", "quantize_i16_double", "quantize_i8"} <= limited
 
 
