@@ -94,6 +94,7 @@ def _constants(profile: Profile) -> dict[str, tuple[int, str]]:
     }
     unsigned = {
         "UNITY_GAIN_Q15": contract.UNITY_GAIN_Q15,
+        "GAIN_FLOOR_Q15": contract.GAIN_FLOOR_Q15,
         "WIENER_FLOOR_Q15": contract.WIENER_FLOOR_Q15,
         "NOISE_MEMORY_Q31": contract.NOISE_MEMORY_Q31,
         "NOISE_INNOVATION_Q31": contract.NOISE_INNOVATION_Q31,

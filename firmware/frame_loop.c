@@ -11,7 +11,8 @@ static bool valid(const stapes_parameters_t *parameters)
 
 stapes_parameters_t stapes_default_parameters(void)
 {
-    return (stapes_parameters_t){.wiener_floor_q15 = STAPES_WIENER_FLOOR_Q15, .use_network = true};
+    return (stapes_parameters_t){
+        .gain_floor_q15 = STAPES_GAIN_FLOOR_Q15, .wiener_floor_q15 = STAPES_WIENER_FLOOR_Q15, .use_network = true};
 }
 
 static void go_home(stapes_state_t *state, stapes_parameters_t parameters)

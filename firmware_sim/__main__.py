@@ -25,6 +25,7 @@ from firmware_sim.contract import (
     DEFAULT_PROFILE,
     PROFILES,
     SAMPLE_RATE_HZ,
+    WIENER_ALONE,
     WIENER_FLOOR_Q15,
     ContractError,
     Parameters,
@@ -95,7 +96,7 @@ def parser() -> Parser:
     p.add_argument("--trace", type=Path, metavar="FILE.npz", help="every tap of every hop, and their digests")
     p.add_argument("--bypass", action="store_true", help="gain one; the stages keep running")
     p.add_argument("--wiener-only", action="store_true", help="no network: the classical filter alone")
-    p.add_argument("--gain-floor-db", type=decibels_of_a_floor, metavar="X", help="lowest total gain, such as -20")
+    p.add_argument("--gain-floor-db", type=decibels_of_a_floor, metavar="X", help="lowest total gain (default: -20 with the network)")
     p.add_argument("--dry-wet", type=percent, default=100.0, metavar="PERCENT", help="share of the processed signal")
     p.add_argument("--model", type=Path, metavar="M.npz", help="integer graph; default: the blessed one")
     p.add_argument("--scheme", choices=SCHEMES, help="which blessed graph (default: int16x8)")
@@ -122,9 +123,12 @@ def load_model(arguments: argparse.Namespace) -> tuple[Graph | None, str]:
 
 def parameters_of(arguments: argparse.Namespace, graph: Graph | None) -> Parameters:
     """Integer settings of the loop."""
-    floor_db = -math.inf if arguments.gain_floor_db is None else arguments.gain_floor_db
+    plain = Parameters() if graph is not None else WIENER_ALONE
+    gain_floor_q15 = plain.gain_floor_q15
+    if arguments.gain_floor_db is not None:
+        gain_floor_q15 = contract.q(10.0 ** (arguments.gain_floor_db / 20.0), 15, bits=17)
     return Parameters(
-        gain_floor_q15=contract.q(10.0 ** (floor_db / 20.0), 15, bits=17),
+        gain_floor_q15=gain_floor_q15,
         dry_q15=contract.q(1.0 - arguments.dry_wet / 100.0, 15, bits=17),
         wiener_floor_q15=0 if graph is None else int(graph.meta.get("wiener_floor_q15", WIENER_FLOOR_Q15)),
         use_network=graph is not None,

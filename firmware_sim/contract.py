@@ -126,6 +126,8 @@ GAMMA_MAX_UQ16 = 1 << 31
 """Ceiling of the a-posteriori SNR: 2^15 (45 dB). Digital silence has none of its own."""
 WIENER_FLOOR_Q15 = q(10.0 ** (-10 / 20), 15, bits=17)
 """Floor of the Wiener gain under the network (-10 dB): no mask can return what the filter removes wrongly."""
+GAIN_FLOOR_Q15 = q(10.0 ** (-20 / 20), 15, bits=17)
+"""Floor of the total gain with the network (-20 dB): more attenuation of noise costs speech quality."""
 
 # Features and LayerNorm.
 LAYER_NORM_EPSILON = 2.0**-8
@@ -146,7 +148,7 @@ class Parameters:
     bypass            True: total gain one; every state keeps running, so leaving it is seamless
     """
 
-    gain_floor_q15: int = 0
+    gain_floor_q15: int = GAIN_FLOOR_Q15
     dry_q15: int = 0
     wiener_floor_q15: int = WIENER_FLOOR_Q15
     use_network: bool = True
@@ -157,3 +159,7 @@ class Parameters:
             value = getattr(self, name)
             if not 0 <= value <= UNITY_GAIN_Q15:
                 raise ContractError(f"{name} = {value} is outside [0, {UNITY_GAIN_Q15}]")
+
+
+WIENER_ALONE = Parameters(gain_floor_q15=0, wiener_floor_q15=0, use_network=False)
+"""The classical filter: no network and no floors."""

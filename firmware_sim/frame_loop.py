@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware_sim import fft, stft
-from firmware_sim.contract import STAGES, UNITY_GAIN_Q15, ContractError, Parameters, Profile
+from firmware_sim.contract import STAGES, UNITY_GAIN_Q15, WIENER_ALONE, ContractError, Parameters, Profile
 from firmware_sim.features import features, layer_norm
 from firmware_sim.fixed import Ints
 from firmware_sim.graph import Graph
@@ -104,7 +104,7 @@ class FrameLoop:
         streams: int = 1,
     ) -> None:
         if graph is None:
-            parameters = parameters or Parameters(use_network=False, wiener_floor_q15=0)
+            parameters = parameters or WIENER_ALONE
         self.profile = profile
         self.parameters = parameters or Parameters()
         self.streams = streams

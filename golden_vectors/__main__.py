@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from firmware_sim.contract import ContractError
-from golden_vectors import generate, report, verify
+from golden_vectors import generate, page, pictures, report, verify
 from golden_vectors.errors import WitnessError
 from golden_vectors.tables import console, print_outcome, print_report
 from golden_vectors.vector import DIRECTORY, load_all
@@ -92,13 +92,12 @@ def run_verify(arguments: argparse.Namespace, console: Console) -> int:
 
 def run_report(arguments: argparse.Namespace, console: Console) -> int:
     """report RECORDING --enhanced OUT.wav [--page OUT.html]."""
-
+    if arguments.page is not None:
+        pictures.require()
     graph = generate.load_graphs({"int16x8": arguments.model})["int16x8"]
     found = report.measure(arguments.recording, graph, arguments.enhanced)
     print_report(found, console)
     if arguments.page is not None:
-        from golden_vectors import page
-
         page.write_page(found, arguments.page, arguments.build)
         console.print(f"picture page: {_relative(arguments.page)}")
     if found.differences:

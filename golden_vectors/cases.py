@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from firmware_sim.contract import DEFAULT_PROFILE, PROFILES, UNITY_GAIN_Q15, WIENER_FLOOR_Q15, Parameters
+from firmware_sim.contract import DEFAULT_PROFILE, PROFILES, UNITY_GAIN_Q15, WIENER_ALONE, WIENER_FLOOR_Q15, Parameters
 from firmware_sim.fixed import Ints
 from firmware_sim.frame_loop import FrameLoop
 from firmware_sim.network import encode_features
@@ -194,19 +194,19 @@ def extreme_features(steps: int) -> Ints:
 # ---------------------------------------------------------------- the set
 
 ONE = UNITY_GAIN_Q15
-WIENER_ONLY = Parameters(use_network=False, wiener_floor_q15=0)
+NO_FLOOR = Parameters(gain_floor_q15=0)
 LOW_EDGES = Parameters(gain_floor_q15=ONE - 1, dry_q15=1, wiener_floor_q15=1)
 HIGH_EDGES = Parameters(gain_floor_q15=1, dry_q15=ONE, wiener_floor_q15=ONE)
 
 CASES: tuple[Case, ...] = (
     StreamCase(1, "speech_rain", "speech", ("WholeLoop", "VadSum"), 120, noisy(0.3)),
-    StreamCase(2, "speech_river", "speech", ("WholeLoop", "Adaptation"), 100, mixture(4.5, 7.0, 24000)),
+    StreamCase(2, "speech_river", "speech", ("WholeLoop", "Adaptation"), 100, mixture(4.5, 7.0, 24000), NO_FLOOR),
     StreamCase(3, "speech_pause", "speech", ("NoiseFloor", "SnrCeiling"), 100, mixture(7.3, 0.0, 0)),
-    StreamCase(4, "speech_int8", "speech", ("WholeLoop", "Scheme8"), 100, noisy(0.3), scheme="int8"),
+    StreamCase(4, "speech_int8", "speech", ("WholeLoop", "Scheme8"), 100, noisy(0.3), NO_FLOOR, scheme="int8"),
     StreamCase(5, "silence", "levels", ("NoiseFloor",), 60, constant(0)),
     StreamCase(6, "dither_1lsb", "levels", ("NoiseFloor", "Rounding"), 60, uniform(1, 1)),
     StreamCase(7, "dc", "levels", ("DcBin",), 60, constant(-32768)),
-    StreamCase(8, "level_jump_90db", "levels", ("SnrCeiling", "Adaptation"), 90, level_jump),
+    StreamCase(8, "level_jump_90db", "levels", ("SnrCeiling", "Adaptation"), 90, level_jump, NO_FLOOR),
     StreamCase(9, "square_full_scale", "full_scale", ("FftWrap", "OutputSaturation"), 70, square(50)),
     StreamCase(10, "alternating_full_scale", "full_scale", ("NyquistBin", "FftWrap"), 60, square(2)),
     StreamCase(11, "noise_full_scale", "full_scale", ("OutputSaturation",), 60, uniform(32767, 2)),
@@ -215,7 +215,7 @@ CASES: tuple[Case, ...] = (
     StreamCase(14, "bypass", "settings", ("Bypass",), 60, noisy(0.9), Parameters(bypass=True)),
     StreamCase(15, "gain_floor", "settings", ("GainFloor",), 70, noisy(1.2), Parameters(gain_floor_q15=10362)),
     StreamCase(16, "dry_wet", "settings", ("DryWet",), 70, noisy(1.5), Parameters(dry_q15=9830)),
-    StreamCase(17, "wiener_only", "settings", ("WienerOnly",), 90, noisy(0.3), WIENER_ONLY),
+    StreamCase(17, "wiener_only", "settings", ("WienerOnly",), 90, noisy(0.3), WIENER_ALONE),
     StreamCase(18, "gain_floor_edge", "settings", ("ParameterEdge",), 50, noisy(1.8), LOW_EDGES),
     StreamCase(19, "dry_edge", "settings", ("ParameterEdge",), 50, noisy(1.8), HIGH_EDGES),
     NetworkCase(20, "network_speech_int16x8", "network", ("ClosedLoop",), 200, real_features, "int16x8"),

@@ -13,12 +13,14 @@ from firmware_sim.contract import CONTRACT_VERSION, SAMPLE_RATE_HZ, Profile
 from firmware_sim.graph import Graph
 from golden_vectors.pictures import INKS, Image, data_uri, gains, png, spectrogram, wav
 from golden_vectors.report import Report
-from golden_vectors.tables import agreement, rows
+from golden_vectors.tables import agreement, decibels, rows
 from golden_vectors.vector import write
 
 TEMPLATE = Path(__file__).with_name("page.html")
 SHOWN_SECONDS = 30
 """The page shows and plays so much of a long recording."""
+HALF, WIDE = 7.2, 14.6
+"""Widths of a picture with a player beside another one, and of one alone, in inches."""
 BARS = 8
 """Entries of each memory that have a line of their own."""
 
@@ -27,7 +29,9 @@ def write_page(report: Report, path: Path, build: Path) -> None:
     """Write the page; `build` may hold the agreement matrix and the generated headers."""
     seconds = report.noisy.shape[1] / SAMPLE_RATE_HZ
     text = Template(TEMPLATE.read_text("utf-8")).substitute(
-        headline="Noise in, speech out, the same bits everywhere",
+        headline="Noise in, speech out: "
+        + ("the engines differ" if report.differences else "the same bits everywhere"),
+        hop=report.profile.hop_samples,
         recording=escape(report.recording.name),
         verdict=escape(agreement(report)),
         verdict_class="differs" if report.differences else "equal",
@@ -49,7 +53,7 @@ def _cards(report: Report) -> str:
     compared = "compared, not equal" if report.differences else "compared, every tap equal"
     cards = [
         (f"{report.profile.latency_ms:g} ms", "latency of the algorithm"),
-        ("–" if reduction is None else f"{-reduction:+.1f} dB", "noise in the pauses of speech"),
+        ("–" if reduction is None else decibels(-reduction), "noise in the pauses of speech"),
         (f"{report.hops * len(report.noisy):,} hops", compared if len(report.engines) > 1 else "on one engine"),
         (f"{engine.x_realtime:.3g} ×", f"real time on one core ({engine.name})"),
     ]
@@ -76,13 +80,14 @@ def _pictures(report: Report) -> str:
 
 
 def _figure(title: str, image: Image, alt: str, sound: bytes | None) -> str:
-    light, dark = (data_uri(png(image, mode), "image/png") for mode in INKS)
-    player = ""
+    width, kind, player = WIDE, ' class="wide"', ""
     if sound is not None:
         uri = data_uri(sound, "audio/wav")
+        width, kind = HALF, ""
         player = f'<audio controls preload="metadata" aria-label="{escape(title)}" src="{uri}"></audio>'
+    light, dark = (data_uri(png(image, mode, width), "image/png") for mode in INKS)
     return (
-        f'<figure><h3>{escape(title)}</h3><picture><source srcset="{dark}" media="(prefers-color-scheme: dark)">'
+        f'<figure{kind}><h3>{escape(title)}</h3><picture><source srcset="{dark}" media="(prefers-color-scheme: dark)">'
         f'<img src="{light}" alt="{escape(alt)}"></picture>{player}</figure>'
     )
 
@@ -164,7 +169,7 @@ def _memory_table(kind: str, total: int, entries: Iterable[tuple[str, int]]) -> 
     widest = max((size for _, size in shown), default=1)
     lines = "".join(
         f'<tr><td>{escape(name)}</td><td class="number">{size:,}</td>'
-        f'<td width="40%"><span class="bar" style="width:{100 * size / widest:.1f}%"></span></td></tr>'
+        f'<td class="chart"><span class="bar" style="width:{100 * size / widest:.1f}%"></span></td></tr>'
         for name, size in shown
     )
     what = {"flash": "flash: weights and tables, code apart", "RAM": "RAM of one ear, stack apart"}[kind]

@@ -53,15 +53,19 @@ def gains(gain_q15: npt.NDArray[Any], seconds: float) -> Image:
     return Image(gain_db.T, seconds, GAIN_RANGE_DB, "gain (dB)", "viridis")
 
 
-def png(image: Image, mode: str, width: float = 7.2, height: float = 3.0) -> bytes:
-    """PNG with axes and a colour bar, units on all. mode: one of INKS."""
+def require() -> None:
+    """Raise WitnessError when pictures cannot be drawn here."""
     if find_spec("matplotlib") is None:
         raise WitnessError('the page needs matplotlib: pip install -e ".[demo]"')
+
+
+def png(image: Image, mode: str, width: float = 7.2) -> bytes:
+    """PNG with axes and a colour bar, units on all. mode: one of INKS; width in inches of 120 pixels."""
     from matplotlib.figure import Figure
     from PIL import Image as Pillow
 
     ink, ground = INKS[mode]
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained", facecolor=ground)
+    figure = Figure(figsize=(width, 3.0), dpi=120, layout="constrained", facecolor=ground)
     axes = figure.add_subplot()
     low, high = image.limits
     shown = axes.imshow(

@@ -10,7 +10,7 @@ from rich.table import Table
 from golden_vectors.report import Report, level_dbfs
 from golden_vectors.verify import Bench, Cell, Outcome
 
-WIDTH = 104
+WIDTH = 110
 """Columns of the agreement table where the output is not a terminal."""
 
 
@@ -31,12 +31,13 @@ def print_outcome(outcome: Outcome, bench: Bench, console: Console) -> None:
         table.add_column(f"{head}\n{scheme.replace('int16x8', '16x8')}", justify="right", vertical="bottom")
     for engine in outcome.engines:
         cells = [outcome.cells.get((engine, scheme, group)) for group, scheme in columns]
-        marks = ["[dim]absent[/]"] * len(cells) if engine in outcome.absent else map(_mark, cells)
+        marks = ["[dim]absent[/]"] if engine in outcome.absent else [_mark(cell) for cell in cells]
         table.add_row(escape(engine), *marks)
     console.print(table)
     console.print(f"[dim]loop: {bench.steps} steps of real features in closed loop, compared by SHA-256 with numpy[/]")
-    for engine, reason in outcome.absent.items():
-        console.print(f"absent: {escape(engine)}: {escape(reason)}", highlight=False, soft_wrap=True)
+    for reason in dict.fromkeys(outcome.absent.values()):
+        names = ", ".join(engine for engine, why in outcome.absent.items() if why == reason)
+        console.print(f"absent: {escape(names)}: {escape(reason)}", highlight=False, soft_wrap=True)
 
 
 def _networks_last(column: tuple[str, str]) -> tuple[bool, bool]:
@@ -72,7 +73,7 @@ def rows(report: Report) -> dict[str, str]:
         "input": f"{report.description}, {level_dbfs(report.noisy):.1f} dBFS",
         "output": f"{level_dbfs(report.enhanced):.1f} dBFS",
         "latency": f"{profile.latency_ms:g} ms ({profile.latency_samples} samples)",
-        "noise in pauses": "no pauses found" if reduction is None else f"{-reduction:+.1f} dB",
+        "noise in pauses": "no pauses found" if reduction is None else decibels(-reduction),
         "counters": counted or "no saturation, no overflow",
     }
     for engine in report.engines:
@@ -80,6 +81,11 @@ def rows(report: Report) -> dict[str, str]:
     facts |= {name: f"absent: {reason}" for name, reason in report.absent.items()}
     facts["agreement"] = agreement(report)
     return facts
+
+
+def decibels(value: float) -> str:
+    """A change of level, with its sign."""
+    return f"{value:+.1f} dB".replace("-", "\u2212")
 
 
 def agreement(report: Report) -> str:

@@ -10,12 +10,11 @@ from pathlib import Path
 
 from firmware_sim.contract import ContractError
 from firmware_sim.graph import GraphError
-from training.datasets import CorpusError
+from training.datasets import CorpusError, add_dataset_arguments, recordings_from_arguments
 from training.files import RunError
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # measured: this GRU is slower on two threads than on one
 
-CORPUS = Path("build/corpus")
 STUDENT = Path("build/student.npz")
 MODELS = {"device": Path("firmware_sim/model.npz"), "device_int8": Path("firmware_sim/model_int8.npz")}
 _STOPPED = 130
@@ -62,12 +61,12 @@ def _corpus_door(parser: argparse.ArgumentParser) -> None:
 
 def _fit_door(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--corpus", type=Path, default=CORPUS, help="folder with manifest.csv (%(default)s)")
+    add_dataset_arguments(parser)
     add("--folder", type=Path, default=Path("build/fit"), help="checkpoints, log and plot (%(default)s)")
     add("--student", type=Path, default=STUDENT, help="where the result goes (%(default)s)")
     add("--minutes", type=float, default=0.0, help="budget of time (60 where no budget is given)")
     add("--blocks", type=int, default=0, help="budget of blocks; with this one a run is reproducible to the bit")
-    add("--loss", choices=("compressed", "seed"), default="compressed", help="(%(default)s)")
+    add("--loss", choices=("perceptual", "compressed", "seed"), default="perceptual", help="(%(default)s)")
     add("--schedule", choices=("cosine", "plateau"), default="cosine", help="(%(default)s)")
     add("--learning-rate", type=float, default=3e-3, help="highest rate (%(default)s)")
     add("--streams", type=int, default=64, help="parallel streams (%(default)s)")
@@ -75,6 +74,7 @@ def _fit_door(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, help="initial weights and mixtures (%(default)s)")
     add("--threads", type=int, default=1, help="threads of torch (%(default)s)")
     add("--resume", action="store_true", help="go on from the checkpoint in --folder")
+    add("--start-from", type=Path, help="begin with the weights of another run's checkpoint")
     add("--export-only", action="store_true", help="write --student from the best checkpoint so far; do not train")
     parser.set_defaults(run=_fit)
 
@@ -82,12 +82,11 @@ def _fit_door(parser: argparse.ArgumentParser) -> None:
 def _fit(arguments: argparse.Namespace) -> int:
     import torch
 
-    from training.datasets import load_manifest
     from training.fit import FitSettings, fit, hand_off
 
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)
-    recordings = load_manifest(arguments.corpus, ("train", "validation"))
+    recordings = recordings_from_arguments(arguments)
     if not arguments.export_only:
         settings = FitSettings(
             loss=arguments.loss,
@@ -99,7 +98,7 @@ def _fit(arguments: argparse.Namespace) -> int:
             seed=arguments.seed,
             patience=arguments.patience,
         )
-        fit(recordings, settings, arguments.folder, resume=arguments.resume)
+        fit(recordings, settings, arguments.folder, resume=arguments.resume, start_from=arguments.start_from)
     hand_off(arguments.folder, arguments.student, recordings)
     print(f"wrote {arguments.student}")
     return 0
@@ -107,7 +106,7 @@ def _fit(arguments: argparse.Namespace) -> int:
 
 def _evaluate_door(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--corpus", type=Path, default=CORPUS, help="folder with manifest.csv (%(default)s)")
+    add_dataset_arguments(parser)
     add("--student", type=Path, help=f"float student ({STUDENT} where it exists)")
     add("--model", type=Path, help=f"integer model ({' and '.join(map(str, MODELS.values()))} where they exist)")
     add("--pairs", type=int, default=8, help="speech/noise pairs, each at five SNRs (%(default)s)")
@@ -117,7 +116,6 @@ def _evaluate_door(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from training.datasets import load_manifest
     from training.evaluate import SystemChoice, evaluate, print_table, write_evaluation
     from training.progress import Report
 
@@ -126,7 +124,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         models = {"device": arguments.model}
     else:
         models = {name: path for name, path in MODELS.items() if path.is_file()}
-    recordings = load_manifest(arguments.corpus, ("test",))
+    recordings = recordings_from_arguments(arguments)
     with Report() as report:
         scores = evaluate(recordings, SystemChoice(student, models), arguments.pairs, arguments.jobs, report)
     write_evaluation(arguments.output, scores)

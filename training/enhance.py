@@ -12,7 +12,17 @@ from numpy.typing import NDArray
 
 from training.audio import RATE_HZ
 from training.files import RunError, write_whole
-from training.frontend import HOP, INIT_FRAMES, WIENER_FLOOR, OverlapAdd, analyse, front_end, to_int16_grid, total_gain
+from training.frontend import (
+    GAIN_FLOOR,
+    HOP,
+    INIT_FRAMES,
+    WIENER_FLOOR,
+    OverlapAdd,
+    analyse,
+    front_end,
+    to_int16_grid,
+    total_gain,
+)
 from training.student import Student, from_q11
 
 
@@ -20,19 +30,22 @@ def enhance_streams(
     noisy: NDArray[np.floating],
     student: Student | None,
     wiener_floor: float | None = None,
-    gain_floor: float = 0.0,
+    gain_floor: float | None = None,
 ) -> NDArray[np.float32]:
     """The device's signal path in float; the hop of delay is taken out, so that output and input are aligned.
 
     noisy          (streams, samples), 1.0 = full scale
     student        None: the Wiener stage alone, as the classical filter
     wiener_floor   lowest Wiener gain; by default the device's with a student, 0 without
+    gain_floor     lowest total gain; by default likewise
     returns        float32 (streams, samples)
     """
     samples = noisy.shape[1]
     padded = np.pad(to_int16_grid(noisy), ((0, 0), (0, HOP + -samples % HOP)))
     if wiener_floor is None:
         wiener_floor = 0.0 if student is None else WIENER_FLOOR
+    if gain_floor is None:
+        gain_floor = 0.0 if student is None else GAIN_FLOOR
     x_q11, wiener_gain = front_end(padded, wiener_floor)
     with torch.no_grad():
         mask = torch.ones(()) if student is None else student(from_q11(torch.from_numpy(x_q11)))[0]

@@ -59,7 +59,7 @@ class FitSettings:
     raises              RunError: a value that cannot work
     """
 
-    loss: str = "compressed"
+    loss: str = "perceptual"
     schedule: str = "cosine"
     learning_rate: float = 3e-3
     weight_decay: float = 1e-4
@@ -90,7 +90,7 @@ class FitSettings:
 
 @dataclass
 class Progress:
-    """Where a run is; `rows` is the log, one row a block."""
+    """Where a run is; `rows` is the log, one row a block; hours_before is what its first weights had heard."""
 
     block: int = 0
     step: int = 0
@@ -98,6 +98,7 @@ class Progress:
     best_loss: float = math.inf
     stale: int = 0
     plateau_factor: float = 1.0
+    hours_before: float = 0.0
     rows: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -183,6 +184,10 @@ class Trainer:
             progress.plateau_factor /= 2
         return False
 
+    def audio_hours(self) -> float:
+        """Audio heard so far, with what the first weights had heard."""
+        return self.progress.hours_before + self.progress.block * self.settings.streams * self.settings.seconds / 3600
+
     def share_done(self) -> float:
         """Share of the budget that is used, in [0, 1]."""
         settings, progress = self.settings, self.progress
@@ -210,6 +215,14 @@ class Trainer:
         }
         save_checkpoint(path, content)
 
+    def warm_start(self, path: Path) -> None:
+        """Take the weights of another run's checkpoint and nothing else; raises RunError."""
+        saved = load_checkpoint(path)
+        self.student.load_state_dict(saved["student"])
+        other = Trainer(FitSettings(**saved["settings"]))
+        other.progress = Progress(**saved["progress"])
+        self.progress.hours_before = other.audio_hours()
+
     def load(self, path: Path) -> None:
         """Go on from a checkpoint; raises RunError: damaged, or made with settings other than the budget."""
         saved = load_checkpoint(path)
@@ -227,18 +240,27 @@ def _after_start(pair: list[torch.Tensor]) -> list[torch.Tensor]:
     return [signal[:, _SKIP:] for signal in pair]
 
 
-def fit(recordings: list[Recording], settings: FitSettings, folder: Path, resume: bool = False) -> Trainer:
+def fit(
+    recordings: list[Recording],
+    settings: FitSettings,
+    folder: Path,
+    resume: bool = False,
+    start_from: Path | None = None,
+) -> Trainer:
     """Train until the budget or the patience ends; the trainer returned holds the best weights.
 
-    folder   where checkpoint.pt, best.pt, log.csv and loss.png go
-    resume   go on from folder's checkpoint.pt
-    raises   RunError: cannot start, resume or write; CorpusError: no usable recordings
+    folder      where checkpoint.pt, best.pt, log.csv and loss.png go
+    resume      go on from folder's checkpoint.pt
+    start_from  checkpoint of another run whose weights this one begins with
+    raises      RunError: cannot start, resume or write; CorpusError: no usable recordings
     """
     trainer = Trainer(settings)
     if resume:
         trainer.load(folder / CHECKPOINT)
     elif (folder / CHECKPOINT).exists():
         raise RunError(f"{folder} holds a run already: add --resume, or give another --folder")
+    elif start_from is not None:
+        trainer.warm_start(start_from)
     validation = render_block(
         RecordingPool(recordings, "validation"),
         BlockSettings(settings.validation_streams, settings.validation_seconds, _VALIDATION_SEED, "validation"),
@@ -257,10 +279,10 @@ def hand_off(folder: Path, path: Path, recordings: list[Recording]) -> None:
     raises   RunError: no checkpoint, or not writable; CorpusError: no usable training recordings
     """
     saved = load_checkpoint(folder / BEST)
-    settings, progress = FitSettings(**saved["settings"]), Progress(**saved["progress"])
-    student = Student()
-    student.load_state_dict(saved["student"])
-    hours = progress.block * settings.streams * settings.seconds / 3600
+    trainer = Trainer(FitSettings(**saved["settings"]))
+    trainer.student.load_state_dict(saved["student"])
+    trainer.progress = Progress(**saved["progress"])
+    settings, progress, hours = trainer.settings, trainer.progress, trainer.audio_hours()
     speech = [row for row in recordings if row.split == "train" and row.kind == "speech"]
     provenance = {
         "corpus": digest_of(recordings),
@@ -274,7 +296,7 @@ def hand_off(folder: Path, path: Path, recordings: list[Recording]) -> None:
         "epochs": round(hours * 3600 / max(sum(row.seconds for row in speech), 1.0), 2),
         "validation_loss": round(progress.best_loss, 6),
     }
-    save_student(path, student, calibration(RecordingPool(recordings)), provenance)
+    save_student(path, trainer.student, calibration(RecordingPool(recordings)), provenance)
 
 
 def _run(trainer: Trainer, producer: BlockProducer, validation: Block, folder: Path, report: Report) -> None:
@@ -293,9 +315,8 @@ def _run(trainer: Trainer, producer: BlockProducer, validation: Block, folder: P
             if trainer.judge(row["validation_loss"]):
                 trainer.save(folder / BEST)
             ended = ended or 0 < settings.patience <= progress.stale
-        heard = progress.block * settings.streams * settings.seconds / 3600
         place = {"block": progress.block, "step": progress.step, "minutes": progress.elapsed_s / 60}
-        progress.rows.append(place | {"audio_hours": heard} | row)
+        progress.rows.append(place | {"audio_hours": trainer.audio_hours()} | row)
         report.row(progress.rows[-1], trainer.share_done(), keep="validation_loss" in row)
         if ended or now - saved >= 60 * settings.checkpoint_minutes:
             saved = now

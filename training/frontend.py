@@ -28,6 +28,7 @@ from firmware_sim.contract import (
     FEATURE_FRACTION_BITS,
     FEATURE_LIMIT_Q11,
     FRAME_FRACTION_BITS,
+    GAIN_FLOOR_Q15,
     GAMMA_MAX_UQ16,
     LAYER_NORM_EPSILON,
     NOISE_MEMORY_Q31,
@@ -44,6 +45,7 @@ FRAME = PROFILE.analysis_samples
 BINS = PROFILE.bins
 INIT_FRAMES = PROFILE.noise_init_hops
 WIENER_FLOOR = WIENER_FLOOR_Q15 / 2**15
+GAIN_FLOOR = GAIN_FLOOR_Q15 / 2**15
 
 _FULL_SCALE = 32768.0
 _MU = NOISE_MEMORY_Q31 / 2**31
@@ -192,6 +194,6 @@ class OverlapAdd(torch.nn.Module):
         return (first + overlap).flatten(1), second[:, -1]
 
 
-def total_gain(wiener_gain: torch.Tensor, mask: torch.Tensor, gain_floor: float = 0.0) -> torch.Tensor:
+def total_gain(wiener_gain: torch.Tensor, mask: torch.Tensor, gain_floor: float = GAIN_FLOOR) -> torch.Tensor:
     """max(G * mask, floor) per frame and bin."""
     return (wiener_gain * mask).clamp_min(gain_floor)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from firmware_sim.contract import DEFAULT_PROFILE, PROFILES, STAGES, ContractError, Parameters, Profile
+from firmware_sim.contract import DEFAULT_PROFILE, PROFILES, STAGES, WIENER_ALONE, ContractError, Parameters, Profile
 from firmware_sim.fixed import Ints
 from firmware_sim.frame_loop import TAPS
 from firmware_sim.graph import Graph
@@ -101,7 +101,7 @@ class HostDevice:
         self.state = ctypes.c_void_p(-(-ctypes.addressof(self._memory) // 8) * 8)
         self.library.stapes_init(self.state, None)
         if parameters is None:
-            parameters = Parameters() if graph is not None else Parameters(use_network=False, wiener_floor_q15=0)
+            parameters = Parameters() if graph is not None else WIENER_ALONE
         self.set_parameters(parameters)
 
     # ------------------------------------------------------------ control
@@ -142,8 +142,8 @@ class HostDevice:
         """A tap in the device's memory, writable; valid as long as this object lives."""
         info, tap = self.taps[name], _Tap()
         self.library.stapes_tap(self.state, info.index, ctypes.byref(tap))
-        memory = (ctypes.c_char * (info.count * info.dtype.itemsize)).from_address(tap.data)
-        return np.frombuffer(memory, info.dtype)
+        memory = (ctypes.c_uint8 * (info.count * info.dtype.itemsize)).from_address(tap.data)
+        return np.ctypeslib.as_array(memory).view(info.dtype)
 
     # ------------------------------------------------------------ run
 

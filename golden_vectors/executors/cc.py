@@ -1,11 +1,12 @@
 """The host build of the firmware: find a C compiler, make a shared library, keep it by digest.
 
 The library is a function of the sources, the generated files, the compiler and the flags; its folder is named
-after all of them, and it appears whole, so tests that run side by side share it.
+after all of them, and it appears whole, so that programs which run side by side share it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import platform
@@ -13,13 +14,13 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 from export.c_writer import to_c
-from export.provenance import write_atomic
 from firmware_sim.contract import Profile
 from firmware_sim.graph import Graph
 from golden_vectors.errors import WitnessError
@@ -27,6 +28,7 @@ from golden_vectors.errors import WitnessError
 ROOT = Path(__file__).resolve().parents[2]
 FIRMWARE = ROOT / "firmware"
 BUILD = ROOT / "build" / "host"
+LIBRARY = "libstapes.so"
 INCLUDES = (FIRMWARE, FIRMWARE / "cmsis_stubs", FIRMWARE / "port" / "host")
 
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wdouble-promotion", "-Wvla", "-pedantic", "-Werror")
@@ -60,8 +62,7 @@ def missing_compiler() -> str | None:
 def optimised(command: tuple[str, ...]) -> tuple[str, ...]:
     """Flags for speed: this machine's vector instructions where the compiler knows how to find them."""
     probe = [*command, "-march=native", "-E", "-x", "c", os.devnull]
-    known = subprocess.run(probe, capture_output=True, check=False).returncode == 0
-    return ("-O3", "-march=native") if known else ("-O3",)
+    return ("-O3", "-march=native") if _run(probe).returncode == 0 else ("-O3",)
 
 
 def build_host(
@@ -87,15 +88,29 @@ def build_host(
     command = [*chosen, "-std=c11", *flags, *WARNINGS, "-fPIC", "-shared"]
     sources = [*sorted(FIRMWARE.glob("*.c")), *sorted((FIRMWARE / "port" / "host").glob("*.c")), *more_sources]
     folder = BUILD / _digest(command, generated, sources)
-    library = folder / "libstapes.so"
-    if not library.exists():
+    if not folder.exists():
+        _fill(folder, generated, [*command, *(f"-I{path}" for path in INCLUDES)], sources)
+    return folder / LIBRARY
+
+
+def _fill(folder: Path, generated: Mapping[str, bytes], command: Sequence[str], sources: Sequence[Path]) -> None:
+    """Generate and compile in a private folder, which then becomes `folder`, unless another process was faster."""
+    try:
+        BUILD.mkdir(parents=True, exist_ok=True)
+        private = Path(tempfile.mkdtemp(prefix="making-", dir=BUILD))
+    except OSError as error:
+        raise WitnessError(f"{BUILD}: cannot be written: {error.strerror or 'input/output error'}") from None
+    try:
         for name, data in generated.items():
-            write_atomic(folder / name, data)
-        _compile([*command, *(f"-I{path}" for path in (*INCLUDES, folder))], [*sources, *folder.glob("*.c")], library)
-    return library
+            (private / name).write_bytes(data)
+        _compile([*command, f"-I{private}", *map(str, (*sources, *private.glob("*.c"))), "-o", str(private / LIBRARY)])
+        with contextlib.suppress(OSError):
+            private.rename(folder)
+    finally:
+        shutil.rmtree(private, ignore_errors=True)
 
 
-def _digest(command: Sequence[str], generated: dict[str, bytes], sources: Sequence[Path]) -> str:
+def _digest(command: Sequence[str], generated: Mapping[str, bytes], sources: Sequence[Path]) -> str:
     """Name of the folder: 16 hex digits over everything that decides the library, this processor included."""
     content = hashlib.sha256(" ".join([*command, *_processor()]).encode())
     headers = [header for folder in INCLUDES for header in sorted(folder.glob("*.h"))]
@@ -112,18 +127,16 @@ def _processor() -> tuple[str, ...]:
     return (platform.machine(), next((line for line in lines if line.lower().startswith(("flags", "features"))), ""))
 
 
-def _compile(command: Sequence[str], sources: Sequence[Path], library: Path) -> None:
-    temporary = library.with_name(f"{library.name}.{os.getpid()}.part")
+def _compile(command: Sequence[str]) -> None:
+    result = _run(command)
+    if result.returncode:
+        lines = result.stderr.strip().splitlines() or [f"exit status {result.returncode}"]
+        reason = next((line for line in lines if "error" in line), lines[0])
+        raise WitnessError(f"the firmware does not compile: {reason}")
+
+
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     try:
-        result = subprocess.run(
-            [*command, *map(str, sources), "-o", str(temporary)], capture_output=True, text=True, check=False
-        )
-        if result.returncode:
-            lines = result.stderr.strip().splitlines() or [f"exit status {result.returncode}"]
-            reason = next((line for line in lines if "error" in line), lines[0])
-            raise WitnessError(f"the firmware does not compile: {reason}")
-        os.replace(temporary, library)
-    except FileNotFoundError:
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
         raise WitnessError(f"the C compiler {command[0]} cannot be started: check $CC") from None
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""C functions over int64 or device-width arrays, called through ctypes."""
+"""What the tests of the firmware share: its C functions called through ctypes, and a model to run on it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from export.quantize import quantize
+from firmware_sim.blocks import RECIPES
 from firmware_sim.contract import PROFILES, Profile
 from firmware_sim.fixed import Ints
+from firmware_sim.graph import Graph
 from golden_vectors.executors.cc import build_host
+from tests.synthetic_student import synthetic_student
 
 SEED = PROFILES["seed"]
 QUICK = ("-O1",)
 """Flags of the libraries that tests build beside the optimised one: they compile fast."""
+
+
+@cache
+def model(scheme: str) -> Graph:
+    """A network of the product's size; random weights move its states more than trained ones would."""
+    return quantize(synthetic_student(), RECIPES[scheme])
 
 
 class Counter(ctypes.Structure):

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator
-from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from export.quantize import quantize
 from firmware_sim.blocks import RECIPES
-from firmware_sim.contract import STAGES, ContractError, Parameters, Profile
+from firmware_sim.contract import STAGES, WIENER_ALONE, ContractError, Parameters, Profile
 from firmware_sim.fixed import Ints
 from firmware_sim.frame_loop import TAPS, FrameLoop
 from firmware_sim.graph import Graph
@@ -20,18 +18,10 @@ from golden_vectors.executors.base import StreamInput
 from golden_vectors.executors.c_host import CHost, HostDevice, ParameterBlock
 from golden_vectors.executors.numpy_reference import NumpyReference
 from tests import signals
-from tests.firmware.c_library import SEED
-from tests.synthetic_student import synthetic_student
+from tests.firmware.c_library import SEED, model
 
 HOP = SEED.hop_samples
 SCHEMES = tuple(RECIPES)
-WIENER_ALONE = Parameters(use_network=False, wiener_floor_q15=0)
-
-
-@cache
-def model(scheme: str) -> Graph:
-    """A network of the product's size; random weights move its states more than trained ones would."""
-    return quantize(synthetic_student(), RECIPES[scheme])
 
 
 def assert_equal_streams(graph: Graph | None, stream: StreamInput) -> dict[str, Ints]:
@@ -132,23 +122,17 @@ def test_resets_in_mid_stream(resets: tuple[int, ...]) -> None:
 
 
 def test_two_ears_interleaved_do_not_know_each_other() -> None:
-    graph = model("int16x8")
-    left, right = whole_hops(signals.mixture(0.0, 1.0)), whole_hops(signals.white(16_000))
-    ears = HostDevice(graph), HostDevice(graph, parameters=Parameters(gain_floor_q15=9000))
-    alone = [HostDevice(graph).process(left), HostDevice(graph, parameters=Parameters(gain_floor_q15=9000)).process(right)]
+    graph, settings = model("int16x8"), (Parameters(), Parameters(gain_floor_q15=9000))
+    signal = whole_hops(signals.mixture(0.0, 1.0)), whole_hops(signals.white(16_000))
+    together, alone = ([HostDevice(graph, parameters=setting) for setting in settings] for _ in range(2))
     pieces: list[list[npt.NDArray[np.int16]]] = [[], []]
-    for start in range(0, len(left), HOP):
-        for ear, pcm, out in zip(ears, (left, right), pieces, strict=True):
+    for start in range(0, len(signal[0]), HOP):
+        for ear, pcm, out in zip(together, signal, pieces, strict=True):
             out.append(ear.process(pcm[start : start + HOP]))
-    for out, expected in zip(pieces, alone, strict=True):
-        np.testing.assert_array_equal(np.concatenate(out), expected)
-    assert ears[0].counters == HostDeviceAfter(graph, left) != ears[1].counters
-
-
-def HostDeviceAfter(graph: Graph, pcm: npt.NDArray[np.int16]) -> dict[str, tuple[int, int]]:
-    device = HostDevice(graph)
-    device.process(pcm)
-    return device.counters
+    for ear, other, pcm, out in zip(together, alone, signal, pieces, strict=True):
+        np.testing.assert_array_equal(np.concatenate(out), other.process(pcm))
+        assert ear.counters == other.counters
+    assert together[0].counters != together[1].counters
 
 
 def test_parameters_may_change_between_hops() -> None:

@@ -42,7 +42,9 @@ def dense(dtype: str, rows: int, columns: int, *, per_channel: bool = False, rel
     return FullyConnected([x, w, b], [y], {"relu": True} if relu else {})
 
 
-def binary(op: type[Op], dtype: str, size: int, a: float, b: float, y: float, zeros: tuple[int, int, int] = (0, 0, 0)) -> Op:
+def binary(
+    op: type[Op], dtype: str, size: int, a: float, b: float, y: float, zeros: tuple[int, int, int] = (0, 0, 0)
+) -> Op:
     scales = zip(("a", "b"), (a, b), zeros[:2], strict=True)
     return op([tensor(n, dtype, size, s, z) for n, s, z in scales], [tensor("y", dtype, size, y, zeros[2])])
 
@@ -160,7 +162,8 @@ def test_split_costs_no_copy() -> None:
     writer = CWriter()
     Split([x], parts).to_c(writer)
     assert [writer.place(part) for part in parts] == ["net->x", "net->x + 2", "net->x + 4"]
-    assert writer.calls == [] and all(map(writer.is_view, parts))
+    assert writer.calls == []
+    assert all(map(writer.is_view, parts))
 
 
 @pytest.mark.parametrize("scheme", ["int16x8", "int8"])

@@ -49,7 +49,7 @@ POWERS = {
 @pytest.mark.parametrize("name", POWERS)
 def test_every_tap_of_the_stage_against_python(name: str, floor_q15: int) -> None:
     state, counter = WienerState(SEED, 1), StreamCounter(1)
-    device = HostDevice(None, parameters=Parameters(use_network=False, wiener_floor_q15=floor_q15))
+    device = HostDevice(None, parameters=Parameters(0, 0, floor_q15, use_network=False))
     taps = {tap: device.view(tap) for tap in ("power", "noise", "xi_uq16", "likelihood_q16", "vad", "wiener_gain_q15")}
     device.library.stapes_wiener.restype = ctypes.c_bool
     for hop, power in enumerate(POWERS[name]):

@@ -18,7 +18,7 @@ import soundfile
 
 from firmware_sim import __main__ as door
 from firmware_sim.audio import Source, ToDevice
-from firmware_sim.contract import PROFILES, STAGES, Parameters
+from firmware_sim.contract import PROFILES, STAGES, WIENER_ALONE, Parameters
 from firmware_sim.frame_loop import TAP_DTYPES, TAPS, FrameLoop
 from firmware_sim.graph import Graph
 from firmware_sim.offline import Device, in_hops
@@ -153,7 +153,7 @@ def test_hops_are_cut_from_any_chunks() -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ([], Parameters(use_network=False, wiener_floor_q15=0)),
+        ([], WIENER_ALONE),
         (["--gain-floor-db", "-20"], Parameters(3277, 0, 0, use_network=False)),
         (["--gain-floor-db", "0"], Parameters(32768, 0, 0, use_network=False)),
         (["--gain-floor-db=-inf"], Parameters(0, 0, 0, use_network=False)),

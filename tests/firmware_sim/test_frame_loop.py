@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firmware_sim.contract import PROFILES, STAGES, UNITY_GAIN_Q15, WIENER_FLOOR_Q15, ContractError, Parameters
+from firmware_sim.contract import PROFILES, STAGES, UNITY_GAIN_Q15, WIENER_ALONE, WIENER_FLOOR_Q15, ContractError, Parameters
 from firmware_sim.frame_loop import TAP_DTYPES, TAPS, FrameLoop, Hop, Stream, tap_bytes
 from firmware_sim.graph import Graph
 from tests import signals
@@ -154,7 +154,7 @@ def test_the_total_gain_obeys_floor_and_dry_mix(graph: Graph) -> None:
 
 def test_without_a_graph_the_mask_is_one_and_the_wiener_stage_is_bare() -> None:
     loop = FrameLoop(SEED)
-    assert loop.parameters == Parameters(use_network=False, wiener_floor_q15=0)
+    assert loop.parameters == WIENER_ALONE
     hop = list(loop.hops_of(signals.mixture(0.0, 0.3)[None]))[-1]
     np.testing.assert_array_equal(hop.taps["gain_q15"], hop.taps["wiener_gain_q15"])
     assert hop.taps["wiener_gain_q15"].min() < WIENER_FLOOR_Q15

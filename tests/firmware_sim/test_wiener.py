@@ -111,7 +111,7 @@ def test_the_noise_stands_still_while_the_vad_hears_speech() -> None:
 @pytest.mark.parametrize("floor_q15", [0, 10362, 32768])
 def test_gains_stay_between_the_floor_and_one(floor_q15: int) -> None:
     pcm = np.stack(list(signals.adversarial(8000).values()))
-    loop = FrameLoop(SEED, None, Parameters(use_network=False, wiener_floor_q15=floor_q15), streams=len(pcm))
+    loop = FrameLoop(SEED, None, Parameters(0, 0, floor_q15, use_network=False), streams=len(pcm))
     for hop in loop.hops_of(pcm):
         gain = hop.taps["wiener_gain_q15"]
         assert floor_q15 <= gain.min()

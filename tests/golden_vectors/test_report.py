@@ -17,7 +17,7 @@ from PIL import Image
 from export.c_writer import write_c
 from firmware_sim import stft
 from firmware_sim.contract import DEFAULT_PROFILE, PROFILES
-from golden_vectors import page, report
+from golden_vectors import page, pictures, report
 from golden_vectors.__main__ import main
 from golden_vectors.cases import recording
 from golden_vectors.errors import WitnessError
@@ -228,7 +228,7 @@ def test_the_memory_map_adds_up(build: Path) -> None:
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures take a second each; these tests look at the text."""
-    monkeypatch.setattr(page, "png", lambda image, mode: b"")
+    monkeypatch.setattr(page, "png", lambda image, mode, width: b"")
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -300,6 +300,15 @@ def test_bad_files_are_one_line(
     assert out == ""
     assert err.count("\n") == 1
     assert message in err
+
+
+def test_a_page_without_matplotlib_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(pictures, "find_spec", lambda name: None)
+    arguments = ["report", str(tmp_path / "a.wav"), "--enhanced", str(tmp_path / "b.wav")]
+    assert main([*arguments, "--page", str(tmp_path / "p.html")]) == 2
+    assert 'the page needs matplotlib: pip install -e ".[demo]"' in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("no_pictures")

@@ -188,9 +188,9 @@ def test_steps_must_be_positive(evidence: Evidence, tmp_path: Path) -> None:
 
 def test_a_stream_of_the_reference_without_a_network_is_the_wiener_stage_alone(bench: Bench) -> None:
     vector = next(vector for vector in bench.vectors if vector.id == "silence")
-    from firmware_sim.contract import Parameters
+    from firmware_sim.contract import WIENER_ALONE
 
-    stream = StreamInput(vector.arrays["input_pcm"], Parameters(use_network=False, wiener_floor_q15=0))
+    stream = StreamInput(vector.arrays["input_pcm"], WIENER_ALONE)
     runs: list[StreamRun] = [engine.run_stream(None, stream) for engine in (NumpyReference(), CHost())]
     assert runs[0].taps["h0"].shape == (60, 0)
     assert runs[0].counters == runs[1].counters
