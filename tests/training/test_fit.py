@@ -65,7 +65,7 @@ def test_a_run_writes_checkpoints_log_and_plot_and_hands_its_best_student_off(tm
     hand_off(tmp_path / "run", tmp_path / "student.npz", recordings())
     student, meta = load_student(tmp_path / "student.npz")
     assert all(torch.equal(*pair) for pair in zip(student.state_dict().values(), weights(trainer), strict=True))
-    assert meta["loss"] == "compressed"
+    assert meta["loss"] == "perceptual"
     assert meta["steps"] == meta["blocks"] * 5  # 375 frames: four chunks of 80 and one of 55
 
     with pytest.raises(RunError, match="holds a run already: add --resume"):
@@ -117,6 +117,18 @@ def test_patience_ends_a_run_early(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert trainer.progress.block == 3  # the first is the best, two more are not
 
 
+def test_a_warm_start_takes_the_weights_and_nothing_else(blocks: list[Block], tmp_path: Path) -> None:
+    first = Trainer(SETTINGS)
+    first.train_block(blocks[0])
+    first.save(tmp_path / "other.pt")
+    second = Trainer(replace(SETTINGS, seed=9, learning_rate=1e-4))
+    second.warm_start(tmp_path / "other.pt")
+    assert all(torch.equal(*pair) for pair in zip(weights(first), weights(second), strict=True))
+    assert second.progress.block == 0
+    assert not second.optimizer.state_dict()["state"]
+    assert second.audio_hours() == first.audio_hours() > 0
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(blocks: list[Block]) -> None:
     trainer = Trainer(SETTINGS)
     with torch.no_grad():
@@ -129,7 +141,7 @@ def test_resuming_needs_a_checkpoint_of_the_same_run(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no checkpoint at"):
         fit(recordings(), SETTINGS, tmp_path, resume=True)
     Trainer(SETTINGS).save(tmp_path / "checkpoint.pt")
-    with pytest.raises(RunError, match=r"made with loss compressed: resume with the same"):
+    with pytest.raises(RunError, match=r"made with loss perceptual: resume with the same"):
         fit(recordings(), replace(SETTINGS, loss="seed"), tmp_path, resume=True)
     (tmp_path / "checkpoint.pt").write_bytes(b"PK\x03\x04 not a checkpoint")
     with pytest.raises(RunError, match="is damaged"):
@@ -154,4 +166,4 @@ def test_settings_that_cannot_work_are_refused(change: dict[str, object], messag
 
 
 def test_settings_have_defaults_that_work() -> None:
-    assert FitSettings(minutes=60).loss == "compressed"
+    assert FitSettings(minutes=60).loss == "perceptual"
