@@ -9,6 +9,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 .PHONY: demo test check bench train clean
 
 demo: $(VENV)/demo.stamp
+	mkdir -p build/demo
 	$(ONE_THREAD) $(BIN)/python -m firmware_sim $(RECORDING) -o build/demo/enhanced.wav
 	$(ONE_THREAD) $(BIN)/python -m export --to c --out build
 	$(ONE_THREAD) $(BIN)/python -m golden_vectors verify
