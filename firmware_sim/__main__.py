@@ -96,7 +96,12 @@ def parser() -> Parser:
     p.add_argument("--trace", type=Path, metavar="FILE.npz", help="every tap of every hop, and their digests")
     p.add_argument("--bypass", action="store_true", help="gain one; the stages keep running")
     p.add_argument("--wiener-only", action="store_true", help="no network: the classical filter alone")
-    p.add_argument("--gain-floor-db", type=decibels_of_a_floor, metavar="X", help="lowest total gain (default: -20 with the network)")
+    p.add_argument(
+        "--gain-floor-db",
+        type=decibels_of_a_floor,
+        metavar="X",
+        help="lowest total gain (default: -20 with the network)",
+    )
     p.add_argument("--dry-wet", type=percent, default=100.0, metavar="PERCENT", help="share of the processed signal")
     p.add_argument("--model", type=Path, metavar="M.npz", help="integer graph; default: the blessed one")
     p.add_argument("--scheme", choices=SCHEMES, help="which blessed graph (default: int16x8)")

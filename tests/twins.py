@@ -35,9 +35,7 @@ def spectra(pcm: npt.NDArray[np.int16], profile: Profile) -> Floats:
     return np.fft.rfft(frames * tables.analysis_window(profile)) / n
 
 
-def wiener_gains(
-    power: Floats, profile: Profile, floor: float = 0.0
-) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
+def wiener_gains(power: Floats, profile: Profile, floor: float = 0.0) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
     """Causal wiener_as over (hops, bins) powers: gains, noise PSD used for each hop, VAD decisions."""
     n, init = profile.analysis_samples, profile.noise_init_hops
     weight = np.full(profile.bins, 2.0)

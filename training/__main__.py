@@ -66,7 +66,7 @@ def _fit_door(parser: argparse.ArgumentParser) -> None:
     add("--student", type=Path, default=STUDENT, help="where the result goes (%(default)s)")
     add("--minutes", type=float, default=0.0, help="budget of time (60 where no budget is given)")
     add("--blocks", type=int, default=0, help="budget of blocks; with this one a run is reproducible to the bit")
-    add("--loss", choices=("perceptual", "compressed", "seed"), default="perceptual", help="(%(default)s)")
+    add("--loss", choices=("compressed", "seed"), default="compressed", help="(%(default)s)")
     add("--schedule", choices=("cosine", "plateau"), default="cosine", help="(%(default)s)")
     add("--learning-rate", type=float, default=3e-3, help="highest rate (%(default)s)")
     add("--streams", type=int, default=64, help="parallel streams (%(default)s)")
@@ -82,7 +82,8 @@ def _fit_door(parser: argparse.ArgumentParser) -> None:
 def _fit(arguments: argparse.Namespace) -> int:
     import torch
 
-    from training.fit import FitSettings, fit, hand_off
+    from training.fit import fit, hand_off
+    from training.settings import FitSettings
 
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import multiprocessing
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -33,6 +31,7 @@ from training.handoff import load_student
 from training.metrics import Audio, pesq_wb, si_sdr_db, stoi
 from training.mixing import MixRecipe, evaluation_recipes, render
 from training.progress import Report
+from training.workers import start_worker
 
 Process = Callable[[NDArray[np.float32]], Audio]
 """(streams, samples) on the int16 grid in, the same shape out, aligned with the input."""
@@ -118,8 +117,7 @@ _worker: tuple[dict[str, Process], AudioCache] | None = None
 
 def _start_worker(choice: SystemChoice) -> None:
     global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends this process
-    torch.set_num_threads(1)
+    start_worker()
     _worker = ({name: make_system(name, choice) for name in choice.names()}, AudioCache())
 
 

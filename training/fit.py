@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -36,70 +36,15 @@ from training.runs import (
     write_log,
     write_plot,
 )
+from training.settings import BUDGET, FitSettings, Progress
 from training.streams import Block, BlockProducer, BlockSettings, Chunk, chunks, render_block
 from training.student import Student
 
-SCHEDULES = ("cosine", "plateau")
 _LOOK_BACK = 512 - HOP  # samples of past output in front of each chunk, so that STFT frames span chunk borders
 _SKIP = (INIT_FRAMES + 1) * HOP  # output of the initialisation frames and their overlap: no loss
 _METRIC_START = RATE_HZ // 2
 _VALIDATION_SEED = 1_000_003
 _PLATEAU_PATIENCE = 2
-_BUDGET = ("blocks", "minutes", "patience", "checkpoint_minutes")  # what a resumed run may change
-
-
-@dataclass(frozen=True)
-class FitSettings:
-    """Everything that decides a run; saved with it.
-
-    blocks, minutes     budget: whichever is reached first ends the run, and the cosine ends with it; 0 = not set
-    streams, seconds    size of a block; chunk_frames of it make one step
-    patience            validations without a better one before the run stops early; 0 = never
-    validation_blocks   blocks between two validations
-    raises              RunError: a value that cannot work
-    """
-
-    loss: str = "perceptual"
-    schedule: str = "cosine"
-    learning_rate: float = 3e-3
-    weight_decay: float = 1e-4
-    clip_norm: float = 1.0
-    warmup_share: float = 0.02
-    blocks: int = 0
-    minutes: float = 0.0
-    chunk_frames: int = 125
-    streams: int = 64
-    seconds: float = 15.0
-    seed: int = 0
-    patience: int = 0
-    checkpoint_minutes: float = 3.0
-    validation_blocks: int = 20
-    validation_streams: int = 24
-    validation_seconds: float = 10.0
-
-    def __post_init__(self) -> None:
-        if self.schedule not in SCHEDULES:
-            raise RunError(f"unknown schedule '{self.schedule}': choose one of {', '.join(SCHEDULES)}")
-        if self.blocks <= 0 and self.minutes <= 0:
-            raise RunError("no budget: set --minutes or --blocks above 0")
-        if self.learning_rate <= 0 or self.streams <= 0:
-            raise RunError("the learning rate and the number of streams must be above 0")
-        if self.chunk_frames <= INIT_FRAMES + 512 // HOP:
-            raise RunError(f"a chunk of {self.chunk_frames} frames ends before the loss begins: 40 is the least")
-
-
-@dataclass
-class Progress:
-    """Where a run is; `rows` is the log, one row a block; hours_before is what its first weights had heard."""
-
-    block: int = 0
-    step: int = 0
-    elapsed_s: float = 0.0
-    best_loss: float = math.inf
-    stale: int = 0
-    plateau_factor: float = 1.0
-    hours_before: float = 0.0
-    rows: list[dict[str, float]] = field(default_factory=list)
 
 
 def gain_of(chunk: Chunk, mask: torch.Tensor) -> torch.Tensor:
@@ -227,7 +172,7 @@ class Trainer:
         """Go on from a checkpoint; raises RunError: damaged, or made with settings other than the budget."""
         saved = load_checkpoint(path)
         own = asdict(self.settings)
-        differing = [name for name in own if name not in _BUDGET and own[name] != saved["settings"].get(name)]
+        differing = [name for name in own if name not in BUDGET and own[name] != saved["settings"].get(name)]
         if differing:
             told = ", ".join(f"{name} {saved['settings'].get(name)}" for name in differing)
             raise RunError(f"{path} was made with {told}: resume with the same or start without --resume")

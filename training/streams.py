@@ -7,7 +7,6 @@ all of its streams. Block i of a seed is always the same block: a resumed run se
 from __future__ import annotations
 
 import multiprocessing
-import signal
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from training.datasets import Recording
 from training.frontend import FRAME, HOP, analyse, front_end, to_int16_grid
 from training.mixing import MixRecipe, MixSettings, RecordingPool, draw_recipe, render
 from training.student import from_q11
+from training.workers import start_worker
 
 _ACTIVE_SHARE = 1e-3  # hops within 30 dB of the loudest count as active speech
 _LEVEL_MIN = 1e-4  # -80 dBFS: a stream without speech is not amplified further
@@ -136,8 +136,7 @@ _worker: tuple[RecordingPool, BlockSettings, MixSettings | None, AudioCache] | N
 
 def _start_worker(recordings: list[Recording], settings: BlockSettings, mix: MixSettings | None) -> None:
     global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends this process
-    torch.set_num_threads(1)
+    start_worker()
     _worker = (RecordingPool(recordings, settings.split), settings, mix, AudioCache())
 
 

@@ -21,6 +21,8 @@ from tests.synthetic_student import synthetic_student
 SEED = PROFILES["seed"]
 QUICK = ("-O1",)
 """Flags of the libraries that tests build beside the optimised one: they compile fast."""
+DSP = (*QUICK, "-DSTAPES_DSP")
+"""The same with the dot products of the Cortex-M's intrinsics."""
 
 
 @cache
@@ -36,9 +38,9 @@ class Counter(ctypes.Structure):
 
 
 @cache
-def library(profile: Profile = SEED, *more_sources: Path) -> ctypes.CDLL:
+def library(profile: Profile = SEED, *more_sources: Path, flags: tuple[str, ...] = QUICK) -> ctypes.CDLL:
     """The device without a network, and further C files."""
-    return ctypes.CDLL(str(build_host(None, profile, flags=QUICK, more_sources=more_sources)))
+    return ctypes.CDLL(str(build_host(None, profile, flags=flags, more_sources=more_sources)))
 
 
 @cache

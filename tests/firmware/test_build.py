@@ -32,7 +32,8 @@ SHF_WRITE = 1
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_no_warning_at_the_device_optimisation(compiler: str, scheme: str | None) -> None:
     graph = model(scheme) if scheme else None
-    assert build_host(graph, SEED, flags=("-O2",), compiler=COMPILERS[compiler]).stat().st_size > 10_000
+    for flags in (("-O2",), ("-O2", "-DSTAPES_DSP")):
+        assert build_host(graph, SEED, flags=flags, compiler=COMPILERS[compiler]).stat().st_size > 10_000
 
 
 PLANTED = {

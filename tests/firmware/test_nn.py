@@ -17,7 +17,7 @@ from firmware_sim.meter import Counter as StreamCounter
 from firmware_sim.network import decode_mask, encode_features
 from firmware_sim.ops import Add, FullyConnected, Logistic, Mul, Op, Quantize, Split, Sub, Tanh
 from golden_vectors.executors.cc import BUILD
-from tests.firmware.c_library import SEED, Counter, address, library
+from tests.firmware.c_library import DSP, QUICK, SEED, Counter, address, library
 from tests.single_op import boundary, pairs, tensor, whole
 
 RNG = np.random.default_rng(0)
@@ -123,18 +123,18 @@ def source() -> str:
 
 
 @cache
-def kernels() -> ctypes.CDLL:
+def kernels(flags: tuple[str, ...] = QUICK) -> ctypes.CDLL:
     path = write_atomic(BUILD / "tests" / "ops.c", source().encode())
-    return library(SEED, Path(path))
+    return library(SEED, Path(path), flags=flags)
 
 
-def run_c(name: str, op: Op, operands: list[Ints]) -> tuple[Ints, int]:
+def run_c(name: str, op: Op, operands: list[Ints], flags: tuple[str, ...] = QUICK) -> tuple[Ints, int]:
     """Outputs of the C function, and the saturations it counted; rows of a 2-D operand run one by one."""
     counter, out = Counter(), []
     for row in zip(*(np.atleast_2d(x) for x in operands), strict=True):
         arrays = [np.ascontiguousarray(x, C_TYPES[op.inputs[0].dtype]) for x in row]
         y = np.empty(op.outputs[0].shape, C_TYPES[op.outputs[0].dtype])
-        kernels()[f"op_{name}"](*map(address, (*arrays, y)), ctypes.byref(counter))
+        kernels(flags)[f"op_{name}"](*map(address, (*arrays, y)), ctypes.byref(counter))
         out.append(y.astype(np.int64))
     return np.stack(out), counter.saturations
 
@@ -149,6 +149,14 @@ def test_a_kernel_against_its_page(name: str) -> None:
     got, saturations = run_c(name, op, operands)
     np.testing.assert_array_equal(got, expected)
     assert saturations == counter.saturations.sum()
+
+
+@pytest.mark.parametrize("name", [name for name in OPS if name.startswith("dense")])
+def test_dual_multiply_accumulates_give_the_bits_of_plain_c(name: str) -> None:
+    operands = inputs_of(name, OPS[name])
+    plain, dsp = (run_c(name, OPS[name], operands, flags) for flags in (QUICK, DSP))
+    np.testing.assert_array_equal(dsp[0], plain[0])
+    assert dsp[1] == plain[1]
 
 
 def test_saturation_is_reached_wherever_a_kernel_limits() -> None:

@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firmware_sim.contract import PROFILES, STAGES, UNITY_GAIN_Q15, WIENER_ALONE, WIENER_FLOOR_Q15, ContractError, Parameters
+from firmware_sim.contract import (
+    PROFILES,
+    STAGES,
+    UNITY_GAIN_Q15,
+    WIENER_ALONE,
+    WIENER_FLOOR_Q15,
+    ContractError,
+    Parameters,
+)
 from firmware_sim.frame_loop import TAP_DTYPES, TAPS, FrameLoop, Hop, Stream, tap_bytes
 from firmware_sim.graph import Graph
 from tests import signals

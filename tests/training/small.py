@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.signals import DATA
 from training.datasets import SPLITS, Recording
-from training.fit import FitSettings
+from training.settings import FitSettings
 
 SETTINGS = FitSettings(
     blocks=4, streams=2, seconds=1.5, chunk_frames=80, validation_blocks=2, validation_streams=2, validation_seconds=3.0

@@ -12,10 +12,11 @@ import torch
 
 from tests.training.small import SETTINGS, recordings
 from training.files import RunError
-from training.fit import FitSettings, Trainer, fit, gain_of, hand_off
+from training.fit import Trainer, fit, gain_of, hand_off
 from training.frontend import INIT_FRAMES
 from training.handoff import load_student
 from training.mixing import RecordingPool
+from training.settings import FitSettings
 from training.streams import Block, BlockSettings, chunks, render_block
 
 
@@ -65,7 +66,7 @@ def test_a_run_writes_checkpoints_log_and_plot_and_hands_its_best_student_off(tm
     hand_off(tmp_path / "run", tmp_path / "student.npz", recordings())
     student, meta = load_student(tmp_path / "student.npz")
     assert all(torch.equal(*pair) for pair in zip(student.state_dict().values(), weights(trainer), strict=True))
-    assert meta["loss"] == "perceptual"
+    assert meta["loss"] == "compressed"
     assert meta["steps"] == meta["blocks"] * 5  # 375 frames: four chunks of 80 and one of 55
 
     with pytest.raises(RunError, match="holds a run already: add --resume"):
@@ -141,7 +142,7 @@ def test_resuming_needs_a_checkpoint_of_the_same_run(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no checkpoint at"):
         fit(recordings(), SETTINGS, tmp_path, resume=True)
     Trainer(SETTINGS).save(tmp_path / "checkpoint.pt")
-    with pytest.raises(RunError, match=r"made with loss perceptual: resume with the same"):
+    with pytest.raises(RunError, match=r"made with loss compressed: resume with the same"):
         fit(recordings(), replace(SETTINGS, loss="seed"), tmp_path, resume=True)
     (tmp_path / "checkpoint.pt").write_bytes(b"PK\x03\x04 not a checkpoint")
     with pytest.raises(RunError, match="is damaged"):
@@ -155,6 +156,7 @@ def test_resuming_needs_a_checkpoint_of_the_same_run(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"blocks": 0}, "no budget"),
+        ({"loss": "l3"}, "unknown loss 'l3'"),
         ({"schedule": "linear"}, "unknown schedule 'linear'"),
         ({"learning_rate": 0.0}, "must be above 0"),
         ({"chunk_frames": 10}, "40 is the least"),
@@ -166,4 +168,4 @@ def test_settings_that_cannot_work_are_refused(change: dict[str, object], messag
 
 
 def test_settings_have_defaults_that_work() -> None:
-    assert FitSettings(minutes=60).loss == "perceptual"
+    assert FitSettings(minutes=60).loss == "compressed"

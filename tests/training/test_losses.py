@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests import signals
-from training.losses import LOSSES, Disturbance, _zwicker, make_loss, snr_db
+from training.losses import LOSSES, make_loss, snr_db
 
 
 def audio(seed: int, streams: int = 2, samples: int = 8000) -> torch.Tensor:
@@ -39,7 +38,7 @@ def test_descending_the_gradient_comes_nearer_to_clean(name: str) -> None:
         optimizer.zero_grad()
         loss(gain * clean, clean).backward()
         optimizer.step()
-    assert float(gain.detach()) == pytest.approx(1.0, abs=0.15)
+    assert float(gain.detach()) == pytest.approx(1.0, abs=0.1)
 
 
 def test_the_seed_loss_of_equal_signals_is_zero() -> None:
@@ -68,39 +67,5 @@ def test_snr_counts_active_streams_alone() -> None:
 
 
 def test_an_unknown_loss_is_refused() -> None:
-    with pytest.raises(ValueError, match="unknown loss 'l3': choose one of perceptual, compressed, seed"):
+    with pytest.raises(ValueError, match="unknown loss 'l3': choose one of compressed, seed"):
         make_loss("l3")
-
-
-def speech() -> torch.Tensor:
-    samples = signals.recording("speech.flac")[16000:48000]
-    return torch.tensor(samples / samples.std(), dtype=torch.float32)[None]
-
-
-def test_disturbance_is_nothing_for_the_clean_signal_and_grows_with_noise() -> None:
-    disturbance, clean = Disturbance(), speech()
-    noise = audio(1, 1, clean.shape[1])
-    values = [float(disturbance(clean + level * noise, clean)) for level in (0.0, 0.03, 0.1, 0.3)]
-    assert values[0] < 0.01
-    assert values == sorted(values)
-
-
-def test_added_noise_disturbs_more_than_the_same_amount_missing() -> None:
-    disturbance, clean = Disturbance(), speech()
-    assert float(disturbance(clean * 2, clean)) > 0
-    pauses = (clean.unfold(-1, 320, 320).square().mean(-1) < 0.01).repeat_interleave(320, dim=-1)
-    noise = 0.1 * audio(1, 1, clean.shape[1]) * pauses
-    assert float(disturbance(clean + noise, clean)) > 2 * float(disturbance(clean * ~pauses, clean))
-
-
-def test_what_nobody_can_hear_does_not_disturb() -> None:
-    disturbance, silence = Disturbance(), torch.zeros(1, 16000)
-    inaudible = 10 ** (-90 / 20) * audio(1, 1, 16000)  # 79 - 90 = -11 dB SPL
-    assert float(disturbance(inaudible, silence)) < 0.01
-
-
-def test_a_tone_of_1_khz_at_40_db_has_one_sone() -> None:
-    disturbance = Disturbance()
-    index = int((disturbance.threshold - 10 ** (3.28 / 10)).abs().argmin())
-    loudness = disturbance.sone * _zwicker(torch.tensor(1e4), disturbance.threshold[index])
-    assert float(loudness) == pytest.approx(1.0, rel=0.05)

@@ -53,7 +53,7 @@ def test_flags_of_fit_become_its_settings(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert main(["fit", "--folder", str(tmp_path), "--student", str(tmp_path / "s.npz")]) == 0
     assert main(["fit", "--blocks", "7", "--loss", "seed", "--schedule", "plateau", "--seed", "5", "--resume"]) == 0
     (first, resumed), (folder, path), (second, resumed_second), _ = seen
-    assert (first.minutes, first.blocks, first.loss, resumed) == (60.0, 0, "perceptual", False)
+    assert (first.minutes, first.blocks, first.loss, resumed) == (60.0, 0, "compressed", False)
     assert (folder, path) == (tmp_path, tmp_path / "s.npz")
     assert (second.minutes, second.blocks, second.loss, second.schedule) == (0.0, 7, "seed", "plateau")
     assert (second.seed, resumed_second) == (5, True)

@@ -1,4 +1,10 @@
-/* Host port: whole streams through the device in one call, so that a test over ctypes costs no Python per hop. */
+/* Host port: whole streams through the device in one call, so that a test over ctypes costs no Python per hop.
+ *
+ * Build, after `python -m export --to c` has filled build/:
+ *
+ *     cc -std=c11 -O3 -fPIC -shared -Ibuild -Ifirmware -Ifirmware/cmsis_stubs -Ifirmware/port/host \
+ *         firmware/[a-z]*.c firmware/port/host/host.c build/stapes_model.c -o libstapes.so
+ */
 #include "host.h"
 
 #include <string.h>

@@ -1,0 +1,70 @@
+"""What decides a training run, and where it is: both are saved in every checkpoint."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from training.files import RunError
+from training.frontend import HOP, INIT_FRAMES
+from training.losses import LOSSES
+
+SCHEDULES = ("cosine", "plateau")
+BUDGET = ("blocks", "minutes", "patience", "checkpoint_minutes")
+"""The settings that a resumed run may change."""
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """Everything that decides a run; saved with it.
+
+    blocks, minutes     budget: whichever is reached first ends the run, and the cosine ends with it; 0 = not set
+    streams, seconds    size of a block; chunk_frames of it make one step
+    patience            validations without a better one before the run stops early; 0 = never
+    validation_blocks   blocks between two validations
+    raises              RunError: a value that cannot work
+    """
+
+    loss: str = "compressed"
+    schedule: str = "cosine"
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-4
+    clip_norm: float = 1.0
+    warmup_share: float = 0.02
+    blocks: int = 0
+    minutes: float = 0.0
+    chunk_frames: int = 125
+    streams: int = 64
+    seconds: float = 15.0
+    seed: int = 0
+    patience: int = 0
+    checkpoint_minutes: float = 3.0
+    validation_blocks: int = 20
+    validation_streams: int = 24
+    validation_seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.schedule not in SCHEDULES:
+            raise RunError(f"unknown schedule '{self.schedule}': choose one of {', '.join(SCHEDULES)}")
+        if self.loss not in LOSSES:
+            raise RunError(f"unknown loss '{self.loss}': choose one of {', '.join(LOSSES)}")
+        if self.blocks <= 0 and self.minutes <= 0:
+            raise RunError("no budget: set --minutes or --blocks above 0")
+        if self.learning_rate <= 0 or self.streams <= 0:
+            raise RunError("the learning rate and the number of streams must be above 0")
+        if self.chunk_frames <= INIT_FRAMES + 512 // HOP:
+            raise RunError(f"a chunk of {self.chunk_frames} frames ends before the loss begins: 40 is the least")
+
+
+@dataclass
+class Progress:
+    """Where a run is; `rows` is the log, one row a block; hours_before is what its first weights had heard."""
+
+    block: int = 0
+    step: int = 0
+    elapsed_s: float = 0.0
+    best_loss: float = math.inf
+    stale: int = 0
+    plateau_factor: float = 1.0
+    hours_before: float = 0.0
+    rows: list[dict[str, float]] = field(default_factory=list)
