@@ -45,12 +45,12 @@ class Counter:
 
     def saturated(self, hit: npt.NDArray[np.bool_]) -> None:
         """Count the limited elements of a (streams, ...) mask."""
-        if hit.any():
+        if np.count_nonzero(hit):  # several times faster than any() on these short arrays
             self.saturations += hit.reshape(self.streams, -1).sum(axis=1)
 
     def overflowed(self, hit: npt.NDArray[np.bool_]) -> None:
         """Count one overflow for every stream in which any element of the mask is set."""
-        if hit.any():
+        if np.count_nonzero(hit):
             self.overflows += hit.reshape(self.streams, -1).any(axis=1)
 
 

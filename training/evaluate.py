@@ -193,10 +193,13 @@ def write_evaluation(path: Path, scores: Sequence[Score]) -> None:
 
 def print_table(scores: Sequence[Score], console: Console | None = None) -> None:
     """Means per system, and the gain over the Wiener stage."""
-    table = Table("system", "latency", "PESQ-WB", "STOI", "ESTOI", "SI-SDR", "PESQ over Wiener", "SI-SDR over Wiener")
+    table = Table(title="means over all mixtures; in brackets the gain over the Wiener stage")
+    for heading in ("system", "latency", "PESQ-WB", "STOI", "ESTOI", "SI-SDR dB"):
+        table.add_column(heading, no_wrap=True)
     rows = {str(row["system"]): row for row in summarise(scores)}
     for name, row in rows.items():
         cells = [f"{row[metric]:.{digits}f}" for metric, digits in zip(METRICS, (3, 3, 3, 2), strict=True)]
-        over = [f"{row[metric] - rows['wiener'][metric]:+.3f}" for metric in ("pesq_wb", "si_sdr_db")]
-        table.add_row(name, f"{row['latency_ms']:g} ms", *cells, *over)
+        for place, metric in ((0, "pesq_wb"), (3, "si_sdr_db")):
+            cells[place] += f" ({row[metric] - rows['wiener'][metric]:+.3f})"
+        table.add_row(name, f"{row['latency_ms']:g} ms", *cells)
     (console or Console()).print(table)
