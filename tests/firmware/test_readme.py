@@ -1,0 +1,59 @@
+"""firmware/README.md tells the truth: its program compiles with its build line and does what the loop does."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from export.c_writer import write_c
+from firmware_sim.contract import PROFILES
+from firmware_sim.frame_loop import FrameLoop
+from firmware_sim.graph import Graph
+from golden_vectors.executors.cc import FIRMWARE, ROOT, WARNINGS, find_compiler
+
+BOARD = """
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+bool microphone_read(int16_t *samples);
+void receiver_write(const int16_t *samples);
+bool microphone_read(int16_t *samples) { return fread(samples, 2, 64, stdin) == 64; }
+void receiver_write(const int16_t *samples) { fwrite(samples, 2, 64, stdout); }
+"""
+
+
+def block(language: str) -> str:
+    text = (FIRMWARE / "README.md").read_text()
+    found = re.search(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    assert found is not None
+    return found.group(1)
+
+
+def build(folder: Path, graph: Graph) -> Path:
+    """The README's program, with a file for microphone and receiver, by the README's build line."""
+    write_c(graph, PROFILES["seed"], folder / "build")
+    (folder / "firmware").symlink_to(FIRMWARE)
+    (folder / "main.c").write_text(block("c"))
+    (folder / "board.c").write_text(BOARD)
+    _, *line = shlex.split(block("sh"))
+    sources = [str(p.relative_to(folder)) for p in sorted((folder / "firmware").glob("*.c"))]
+    words = [w for word in line for w in (sources if "*" in word else [word])]
+    compiler = find_compiler()
+    assert compiler is not None
+    subprocess.run([*compiler, *WARNINGS, *words, "board.c"], cwd=folder, check=True)
+    return folder / "ear"
+
+
+def test_the_program_of_the_readme_is_the_frame_loop(tmp_path: Path) -> None:
+    graph = Graph.load(ROOT / "firmware_sim" / "model.npz")
+    pcm, _ = soundfile.read(ROOT / "tests" / "data" / "noisy.wav", frames=64 * 100, dtype="int16")
+    program = build(tmp_path, graph)
+    heard = subprocess.run([program], input=pcm.tobytes(), capture_output=True, check=True).stdout
+    expected = FrameLoop(PROFILES["seed"], graph).process(pcm[None])[0]
+    np.testing.assert_array_equal(np.frombuffer(heard, np.int16), expected)
