@@ -11,7 +11,8 @@ import numpy as np
 from export.c_text import BYTES, array
 from firmware_sim import contract, tables
 from firmware_sim.activations import SIGMOID_UQ16
-from firmware_sim.contract import Profile, q
+from firmware_sim.contract import Parameters, Profile, q
+from firmware_sim.frame_loop import default_parameters
 from firmware_sim.graph import Graph
 
 
@@ -24,7 +25,7 @@ class Tables:
 
     def __init__(self, profile: Profile, graph: Graph | None):
         self.profile = profile
-        self.constants = _constants(profile)
+        self.constants = _constants(profile, default_parameters(graph))
         self.tables = _tables(profile)
         self.flash = {f"stapes_{name}": BYTES[dtype] * data.size for name, (dtype, data, _) in self.tables.items()}
         self.digest = self._digest(graph)
@@ -72,7 +73,7 @@ class Tables:
 """
 
 
-def _constants(profile: Profile) -> dict[str, tuple[int, str]]:
+def _constants(profile: Profile, defaults: Parameters) -> dict[str, tuple[int, str]]:
     """Name -> value and C literal."""
     half = profile.analysis_samples // 2
     signed = {
@@ -94,8 +95,8 @@ def _constants(profile: Profile) -> dict[str, tuple[int, str]]:
     }
     unsigned = {
         "UNITY_GAIN_Q15": contract.UNITY_GAIN_Q15,
-        "GAIN_FLOOR_Q15": contract.GAIN_FLOOR_Q15,
-        "WIENER_FLOOR_Q15": contract.WIENER_FLOOR_Q15,
+        "GAIN_FLOOR_Q15": defaults.gain_floor_q15,
+        "WIENER_FLOOR_Q15": defaults.wiener_floor_q15,
         "NOISE_MEMORY_Q31": contract.NOISE_MEMORY_Q31,
         "NOISE_INNOVATION_Q31": contract.NOISE_INNOVATION_Q31,
         "DECISION_DIRECTED_Q31": contract.DECISION_DIRECTED_Q31,

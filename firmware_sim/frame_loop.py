@@ -86,12 +86,17 @@ def tap_bytes(name: str, values: Ints) -> bytes:
     return np.ascontiguousarray(values, np.dtype(TAP_DTYPES.get(name, np.int32)).newbyteorder("<")).tobytes()
 
 
+def default_parameters(graph: Graph | None) -> Parameters:
+    """Parameters of a device that nobody has set: the Wiener floor is the one that the model was trained with."""
+    return WIENER_ALONE if graph is None else Parameters(wiener_floor_q15=graph.meta["wiener_floor_q15"])
+
+
 class FrameLoop:
     """The fixed-point hearing-aid loop.
 
     profile     sizes
     graph       integer network; None: Wiener stage alone
-    parameters  integer settings, may be replaced at any time
+    parameters  integer settings, may be replaced at any time; None: `default_parameters`
     streams     number of independent streams
     raises      ContractError when the graph was made for another profile
     """
@@ -103,10 +108,8 @@ class FrameLoop:
         parameters: Parameters | None = None,
         streams: int = 1,
     ) -> None:
-        if graph is None:
-            parameters = parameters or WIENER_ALONE
         self.profile = profile
-        self.parameters = parameters or Parameters()
+        self.parameters = parameters or default_parameters(graph)
         self.streams = streams
         self.network = Network(graph, profile, streams) if graph is not None else None
         if self.parameters.use_network and self.network is None:

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from firmware_sim.contract import DEFAULT_PROFILE, PROFILES, STAGES, WIENER_ALONE, ContractError, Parameters, Profile
+from firmware_sim.contract import DEFAULT_PROFILE, PROFILES, STAGES, ContractError, Parameters, Profile
 from firmware_sim.fixed import Ints
-from firmware_sim.frame_loop import TAPS
+from firmware_sim.frame_loop import TAPS, default_parameters
 from firmware_sim.graph import Graph
 from golden_vectors.executors.base import StreamInput, StreamRun
 from golden_vectors.executors.cc import build_host, missing_compiler
@@ -100,9 +100,7 @@ class HostDevice:
         self._memory = ctypes.create_string_buffer(self.library.stapes_state_bytes() + 8)
         self.state = ctypes.c_void_p(-(-ctypes.addressof(self._memory) // 8) * 8)
         self.library.stapes_init(self.state, None)
-        if parameters is None:
-            parameters = Parameters() if graph is not None else WIENER_ALONE
-        self.set_parameters(parameters)
+        self.set_parameters(parameters or default_parameters(graph))
 
     # ------------------------------------------------------------ control
 

@@ -185,3 +185,17 @@ def test_other_profiles_need_no_other_code(profile: Profile) -> None:
     pcm = signals.mixture(0.0, 2.0)
     pcm = pcm[: len(pcm) // profile.hop_samples * profile.hop_samples]
     assert_equal_streams(None, StreamInput(pcm, WIENER_ALONE, profile=profile))
+
+
+def test_a_device_that_nobody_has_set_takes_the_wiener_floor_of_its_model() -> None:
+    blessed = model("int16x8")
+    other = Graph(blessed.scheme, blessed.ops, blessed.inputs, blessed.outputs, {**blessed.meta, "wiener_floor_q15": 1234})
+    pcm = whole_hops(signals.noisy_speech(1.0).ravel())[: 100 * HOP]
+    loop = FrameLoop(SEED, other)
+    assert loop.parameters.wiener_floor_q15 == 1234
+    device = HostDevice(other)
+    untouched = HostDevice(other)
+    untouched.library.stapes_init(untouched.state, None)
+    expected = loop.process(pcm[None])[0]
+    np.testing.assert_array_equal(device.process(pcm), expected)
+    np.testing.assert_array_equal(untouched.process(pcm), expected)
