@@ -60,6 +60,7 @@ class Tables:
 #define STAPES_CONTRACT_VERSION {contract.CONTRACT_VERSION}
 #define STAPES_PROFILE "{self.profile.name}"
 #define STAPES_CONFIG_DIGEST "{self.digest}"
+#define STAPES_CONFIG_ID UINT32_C(0x{self.digest[:8]}) /* its first eight digits */
 
 {defines}
 {"".join(declared)}

@@ -15,12 +15,20 @@ import numpy as np
 from export.c_memory import memory_map, state_layout
 from export.c_tables import Tables
 from export.c_text import BYTES, array, struct, wrapped
-from export.provenance import ExportError, banner, face, write_atomic
+from export.provenance import ExportError, banner, face, write_all
 from firmware_sim.contract import CONTRACT_VERSION, UNITY_GAIN_Q15, ContractError, Profile
 from firmware_sim.graph import Graph
 from firmware_sim.ops import GraphError, Rescale, Tensor
 
 FILES = ("stapes_tables.h", "stapes_model.h", "stapes_model.c")
+SYMBOLS = (
+    "stapes_network_reset",
+    "stapes_network_step",
+    "stapes_network",
+    "stapes_network_tensors",
+    "stapes_network_tensor_count",
+)
+"""What stapes_model.c gives to the linker."""
 
 
 class CWriter:
@@ -116,8 +124,9 @@ class Network:
 
     # ------------------------------------------------------------ stapes_model.h
 
-    def header(self, head: str, state_bytes: int, memory_map: str) -> str:
-        """stapes_model.h."""
+    def header(self, head: str, digest: str, state_bytes: int, memory_map: str) -> str:
+        """stapes_model.h; the digest of the configuration is part of every symbol."""
+        own_names = "".join(f"#define {name} {name}_{digest[:8]}\n" for name in SYMBOLS)
         members = "".join(f"    {t.dtype}_t {t.name}[{t.shape[0]}];\n" for t in self.members)
         return f"""{head}#ifndef STAPES_MODEL_H
 #define STAPES_MODEL_H
@@ -125,6 +134,10 @@ class Network:
 #include "nn.h"
 #include "stapes_tables.h"
 
+_Static_assert(STAPES_CONFIG_ID == UINT32_C(0x{digest[:8]}), "stapes_tables.h is of another export");
+
+/* Each configuration has symbols of its own, so that files of two exports do not link. */
+{own_names}
 {memory_map}
 #define STAPES_NETWORK_BYTES {self.ram_bytes}U
 #define STAPES_STATE_BYTES {state_bytes}U
@@ -153,7 +166,7 @@ extern const uint32_t stapes_network_tensor_count;
 
     # ------------------------------------------------------------ stapes_model.c
 
-    def source(self, head: str) -> str:
+    def source(self, head: str, digest: str) -> str:
         """stapes_model.c."""
         body = self._step() if self.graph is not None else _NO_NETWORK
         constants = "\n".join(self.writer.arrays)
@@ -162,7 +175,7 @@ extern const uint32_t stapes_network_tensor_count;
 #include <string.h>
 
 _Static_assert(STAPES_CONTRACT_VERSION == {CONTRACT_VERSION}, "model and tables are of different contracts");
-_Static_assert(STAPES_BINS == {self.profile.bins}, "the model was made for another profile");
+_Static_assert(STAPES_CONFIG_ID == UINT32_C(0x{digest[:8]}), "stapes_model.h is of another export");
 
 {constants}
 {body}
@@ -259,10 +272,11 @@ def to_c(graph: Graph | None, profile: Profile) -> dict[str, bytes]:
         tables.header(_banner(graph, profile, "Sizes, constants and tables of the Stapes frame loop.")),
         network.header(
             _banner(graph, profile, "The network's state and its memory map."),
+            tables.digest,
             sum(size for _, size in ram),
             memory_map({**tables.flash, **network.writer.flash}, ram),
         ),
-        network.source(_banner(graph, profile, "The network: weights and kernel calls.")),
+        network.source(_banner(graph, profile, "The network: weights and kernel calls."), tables.digest),
     )
     return {name: text.encode("ascii") for name, text in zip(FILES, texts, strict=True)}
 
@@ -275,4 +289,6 @@ def _banner(graph: Graph | None, profile: Profile, what: str) -> str:
 
 def write_c(graph: Graph | None, profile: Profile, out_dir: Path) -> list[Path]:
     """Write the generated files into a folder, each whole or not at all; returns their paths."""
-    return [write_atomic(out_dir / name, data) for name, data in to_c(graph, profile).items()]
+    files = {out_dir / name: data for name, data in to_c(graph, profile).items()}
+    write_all(files)
+    return list(files)

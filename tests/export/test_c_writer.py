@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from firmware_sim import tables
 from firmware_sim.contract import CONTRACT_VERSION, PROFILES, STAGES, ContractError, Profile
 from firmware_sim.graph import GraphError
 from golden_vectors.executors.c_host import HostDevice
+from golden_vectors.executors.cc import FIRMWARE, find_compiler
 from tests.export.tiny_model import COMMITTED, DIRECTORY, generated, tiny_graph
 
 SEED = PROFILES["seed"]
@@ -190,3 +192,31 @@ def test_a_struct_names_its_members() -> None:
 def test_a_long_call_continues_below_its_bracket() -> None:
     text = wrapped("    f(", ["argument_number_one", "two", "argument_number_three"], ");", width=36)
     assert text == "    f(argument_number_one, two,\n      argument_number_three);\n"
+
+
+def test_the_files_of_two_exports_neither_compile_nor_link_together(tmp_path: Path) -> None:
+    for scheme in ("int16x8", "int8"):
+        write_c(tiny_graph(scheme), SEED, tmp_path / scheme)
+    compiler = find_compiler()
+    assert compiler is not None
+    firmware = [f"-I{FIRMWARE}", f"-I{FIRMWARE / 'cmsis_stubs'}"]
+    (tmp_path / "main.c").write_text(
+        '#include "stapes.h"\nstapes_state_t ear;\nint main(void) { return stapes_init(&ear, NULL); }\n'
+    )
+    sources = [str(path) for path in sorted(FIRMWARE.glob("*.c"))]
+
+    def cc(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*compiler, *firmware, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    def build(headers: str, model: str) -> subprocess.CompletedProcess[str]:
+        return cc(f"-I{headers}", "main.c", *sources, model, "-o", "ear")
+
+    assert build("int16x8", "int16x8/stapes_model.c").returncode == 0
+    assert "stapes_model.h is of another export" in build("int8", "int16x8/stapes_model.c").stderr
+    assert cc("-Iint16x8", "-c", "int16x8/stapes_model.c", "-o", "model.o").returncode == 0
+    linked = build("int8", "model.o")
+    assert linked.returncode != 0
+    assert "undefined" in linked.stderr
+    assert "stapes_network" in linked.stderr
+    (tmp_path / "int16x8" / "stapes_tables.h").write_bytes((tmp_path / "int8" / "stapes_tables.h").read_bytes())
+    assert "stapes_tables.h is of another export" in build("int16x8", "int16x8/stapes_model.c").stderr

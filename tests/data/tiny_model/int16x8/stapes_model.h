@@ -11,6 +11,15 @@
 #include "nn.h"
 #include "stapes_tables.h"
 
+_Static_assert(STAPES_CONFIG_ID == UINT32_C(0x59680c11), "stapes_tables.h is of another export");
+
+/* Each configuration has symbols of its own, so that files of two exports do not link. */
+#define stapes_network_reset stapes_network_reset_59680c11
+#define stapes_network_step stapes_network_step_59680c11
+#define stapes_network stapes_network_59680c11
+#define stapes_network_tensors stapes_network_tensors_59680c11
+#define stapes_network_tensor_count stapes_network_tensor_count_59680c11
+
 /* Static memory map, bytes.
  *
  * flash 7736 for weights and tables, code apart
