@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
+import re
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -26,7 +29,6 @@ from firmware_sim.contract import (
     PROFILES,
     SAMPLE_RATE_HZ,
     WIENER_ALONE,
-    WIENER_FLOOR_Q15,
     ContractError,
     Parameters,
 )
@@ -35,29 +37,43 @@ from firmware_sim.frame_loop import FrameLoop
 from firmware_sim.graph import SCHEMES, Graph, GraphError
 from firmware_sim.offline import Device, digest_path, tracing
 
-ROOM = Path(__file__).parent
-MODELS = {"int16x8": ROOM / "model.npz", "int8": ROOM / "model_int8.npz"}
+MODELS = {"int16x8": Path(__file__).with_name("model.npz"), "int8": Path(__file__).with_name("model_int8.npz")}
 """The blessed graphs."""
 LONG_SECONDS = 20.0
 """From here on a progress bar is worth its line."""
 INTERRUPTED = 130
 
 
+def say(text: str, stream: TextIO) -> None:
+    """Print; what the stream cannot encode (a file name may hold any byte) is escaped."""
+    encoding = stream.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream)
+
+
+def complain(text: str) -> None:
+    """One line on stderr."""
+    say("stapes: " + text.replace("\n", "\\n"), sys.stderr)
+
+
 # ---------------------------------------------------------------- arguments
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
+    """Says what is wrong in one line; takes -inf for a number, as it does -20."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._negative_number_matcher = re.compile(r"-(\d|\.\d|inf)", re.IGNORECASE)
 
     def error(self, message: str) -> NoReturn:
-        print(f"stapes: {message} (python -m firmware_sim --help explains)", file=sys.stderr)
+        complain(f"{message} (python -m firmware_sim --help explains)")
         raise SystemExit(2)
 
 
 def decibels_of_a_floor(text: str) -> float:
-    """Gain floor in dB: at most 0; -inf means no floor."""
+    """Gain floor in dB: at most 0; off or -inf means no floor."""
     try:
-        value = float(text)
+        value = -math.inf if text == "off" else float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
     if math.isnan(value) or value > 0:
@@ -84,6 +100,13 @@ def sound_path(text: str) -> Path:
     return path
 
 
+def named_path(text: str) -> Path:
+    """Path that ends in a file name."""
+    if not Path(text).name:
+        raise argparse.ArgumentTypeError(f"{text!r} names no file")
+    return Path(text)
+
+
 def parser() -> Parser:
     """Arguments of the door."""
     p = Parser(
@@ -93,14 +116,14 @@ def parser() -> Parser:
     )
     p.add_argument("input", type=Path, metavar="noisy.wav", help="WAV or FLAC: any rate, width, channels")
     p.add_argument("-o", "--output", type=sound_path, required=True, metavar="clean.wav", help="WAV or FLAC")
-    p.add_argument("--trace", type=Path, metavar="FILE.npz", help="every tap of every hop, and their digests")
+    p.add_argument("--trace", type=named_path, metavar="FILE.npz", help="every tap of every hop, and their digests")
     p.add_argument("--bypass", action="store_true", help="gain one; the stages keep running")
     p.add_argument("--wiener-only", action="store_true", help="no network: the classical filter alone")
     p.add_argument(
         "--gain-floor-db",
         type=decibels_of_a_floor,
         metavar="X",
-        help="lowest total gain (default: -20 with the network)",
+        help="lowest total gain, 0 or less; off or -inf: none (default: -20 with the network, off without)",
     )
     p.add_argument("--dry-wet", type=percent, default=100.0, metavar="PERCENT", help="share of the processed signal")
     p.add_argument("--model", type=Path, metavar="M.npz", help="integer graph; default: the blessed one")
@@ -109,6 +132,14 @@ def parser() -> Parser:
     p.add_argument("--align", action="store_true", help="remove the latency from the output file")
     p.add_argument("--cost", action="store_true", help="print operations per stage and memory")
     return p
+
+
+def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parsed arguments; exits with code 2 on wrong usage."""
+    arguments = parser().parse_args(argv)
+    if arguments.wiener_only and (arguments.model or arguments.scheme):
+        parser().error(f"--wiener-only runs no network: leave out {'--model' if arguments.model else '--scheme'}")
+    return arguments
 
 
 def load_model(arguments: argparse.Namespace) -> tuple[Graph | None, str]:
@@ -121,7 +152,7 @@ def load_model(arguments: argparse.Namespace) -> tuple[Graph | None, str]:
     graph = Graph.load(path)
     if arguments.scheme not in (None, graph.scheme):
         raise GraphError(f"{path}: the graph is {graph.scheme}, not {arguments.scheme}")
-    if graph.meta.get("profile") not in PROFILES:
+    if graph.meta["profile"] not in PROFILES:
         raise GraphError(f"{path}: the graph names no known profile")
     return graph, f"{path.name}, {graph.scheme}, {graph.digest[:16]}"
 
@@ -135,7 +166,7 @@ def parameters_of(arguments: argparse.Namespace, graph: Graph | None) -> Paramet
     return Parameters(
         gain_floor_q15=gain_floor_q15,
         dry_q15=contract.q(1.0 - arguments.dry_wet / 100.0, 15, bits=17),
-        wiener_floor_q15=0 if graph is None else int(graph.meta.get("wiener_floor_q15", WIENER_FLOOR_Q15)),
+        wiener_floor_q15=0 if graph is None else graph.meta["wiener_floor_q15"],
         use_network=graph is not None,
         bypass=arguments.bypass,
     )
@@ -147,7 +178,8 @@ def refuse_same_files(arguments: argparse.Namespace) -> None:
     outputs = [p for p in (arguments.output, arguments.trace, digests) if p is not None]
     for i, path in enumerate(outputs):
         for other in (arguments.input, *outputs[:i]):
-            if path.resolve() == other.resolve() or (path.exists() and other.exists() and path.samefile(other)):
+            linked = path.exists() and other.exists() and path.samefile(other)
+            if linked or os.path.realpath(path) == os.path.realpath(other):
                 raise AudioError(f"{path}: is also {'the input' if other == arguments.input else 'another output'}")
 
 
@@ -158,7 +190,7 @@ def refuse_same_files(arguments: argparse.Namespace) -> None:
 def progress_bar(source: Source) -> Iterator[Progress]:
     """A bar on the terminal for long files; nothing anywhere else."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
     quiet = source.seconds < LONG_SECONDS or not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=quiet) as progress:
         yield progress
@@ -193,17 +225,13 @@ def notes(device: Device, sink: Sink, subtype: str) -> None:
     """What the listener should know, one line each on stderr."""
     source, rate = device.source, device.source.rate_hz
     if rate < SAMPLE_RATE_HZ:
-        note(f"{rate} Hz holds nothing above {rate / 2:g} Hz; the device expects speech up to 8000 Hz")
+        complain(f"note: {rate} Hz holds nothing above {rate / 2:g} Hz; the device expects speech up to 8000 Hz")
     if device.adc.limited:
-        note(f"{device.adc.limited} samples above full scale were clipped at the converter")
+        complain(f"note: {device.adc.limited} samples above full scale were clipped at the converter")
     if sink.limited:
-        note(f"{sink.limited} samples of the output were clipped to the width of the file")
+        complain(f"note: {sink.limited} samples of the output were clipped to the width of the file")
     if subtype != source.subtype:
-        note(f"{source.subtype} does not fit the output file: it is {subtype}")
-
-
-def note(text: str) -> None:
-    print(f"stapes: note: {text}", file=sys.stderr)
+        complain(f"note: {source.subtype} does not fit the output file: it is {subtype}")
 
 
 def summary(device: Device, model_name: str) -> list[str]:
@@ -246,24 +274,27 @@ def counters_of(loop: FrameLoop) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the door; returns the exit code."""
-    arguments = parser().parse_args(argv)
+    arguments = arguments_of(argv)
     try:
         report = run(arguments)
     except (AudioError, ContractError, GraphError) as error:
-        print(f"stapes: {error}", file=sys.stderr)
-        return 1
+        complain(str(error))
     except LibsndfileError as error:
-        print(f"stapes: {arguments.output}: cannot be written: {error.error_string.strip()}", file=sys.stderr)
-        return 1
+        complain(f"{arguments.output}: cannot be written: {error.error_string.strip()}")
+    except OSError as error:
+        complain(f"{os.fsdecode(error.filename or 'a file')}: {error.strerror or error}")
     except MemoryError:
-        print("stapes: not enough memory: leave out --trace, or trace a shorter file", file=sys.stderr)
-        return 1
+        complain("not enough memory: leave out --trace, or trace a shorter file")
     except KeyboardInterrupt:
-        print("stapes: interrupted, nothing was written", file=sys.stderr)
+        complain("interrupted, nothing was written")
         return INTERRUPTED
-    print("\n".join(report))
-    return 0
+    else:
+        say("\n".join(report), sys.stdout)
+        return 0
+    return 1
 
 
 if __name__ == "__main__":
+    # A request to end is an interrupt: temporary files go.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

@@ -7,9 +7,11 @@ does; a converter at its output brings the samples back to the rate and the widt
 from __future__ import annotations
 
 import os
-import re
+import stat
+import struct
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,11 +29,15 @@ Pcm = npt.NDArray[np.int16]
 BLOCK_FRAMES = 16_384
 CONTAINERS = {".wav": "WAV", ".flac": "FLAC"}
 _WAV_FAMILY = ("WAV", "WAVEX", "RF64")
+_READABLE = (*_WAV_FAMILY, "FLAC")
+"""Containers of which we can tell whether a file is whole. libsndfile reads more, and half files without a word."""
 _SUBSTITUTES = {"PCM_U8": "PCM_S8", "PCM_S8": "PCM_U8", "PCM_32": "PCM_24", "FLOAT": "PCM_24", "DOUBLE": "PCM_24"}
 _BITS = {"PCM_U8": 8, "PCM_S8": 8, "PCM_24": 24, "PCM_32": 32}
 """Widths of the integer subtypes; the compressed ones take 16 bits."""
 _STREAMED = 0xFFFF_FFFF
-"""Data size that a program writes which cannot seek back to correct it."""
+"""Data size of a program that cannot seek back to correct it; in RF64: the size stands in the ds64 chunk."""
+_UNKNOWN_LENGTH = 1 << 62
+"""libsndfile calls more frames than this when a FLAC header leaves its length open."""
 
 
 class AudioError(ValueError):
@@ -41,39 +47,75 @@ class AudioError(ValueError):
 # ---------------------------------------------------------------- files
 
 
-class Source:
-    """A sound file that is read block by block.
+def _open_to_read(path: Path) -> int:
+    """Descriptor of a regular file that is not empty: names of any bytes work, and errors are the system's own."""
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise AudioError(f"{path}: is a folder, not a sound file")
+        if not stat.S_ISREG(status.st_mode):
+            raise AudioError(f"{path}: is a pipe or a device: save the sound to a file first")
+        if status.st_size == 0:
+            raise AudioError(f"{path}: the file is empty")
+        return os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        raise AudioError(f"{path}: no such file") from None
+    except OSError as error:
+        raise AudioError(f"{path}: cannot be read: {error.strerror}") from None
 
-    raises  AudioError when it is missing, empty, truncated, not audio, or holds NaN or infinity
+
+def _wav_data_bytes(path: Path) -> tuple[int, int]:
+    """Bytes of samples that the header of a RIFF, RIFX or RF64 file promises, and bytes that follow it.
+
+    raises  AudioError when the chunks do not lead to the samples
+    """
+    size_64 = None
+    with path.open("rb") as file:
+        order = ">" if file.read(12)[:4] == b"RIFX" else "<"
+        while len(head := file.read(8)) == 8:
+            name, size = struct.unpack(f"{order}4sI", head)
+            if name == b"data":
+                promised = size_64 if size == _STREAMED and size_64 is not None else size
+                return promised, path.stat().st_size - file.tell()
+            body = file.read(16) if name == b"ds64" else b""
+            if len(body) == 16:
+                size_64 = int(struct.unpack("<QQ", body)[1])
+            file.seek(size + size % 2 - len(body), os.SEEK_CUR)
+    raise AudioError(f"{path}: damaged: its chunks do not lead to the samples")
+
+
+class Source:
+    """A WAV (RF64 too) or FLAC file that is read block by block.
+
+    raises  AudioError when it is missing, empty, truncated, of another container, or holds NaN or infinity
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if not path.is_file():
-            raise AudioError(f"{path}: no such file")
         try:
-            if path.stat().st_size == 0:
-                raise AudioError(f"{path}: the file is empty")
-            self._file = soundfile.SoundFile(path)
-        except OSError as error:
-            raise AudioError(f"{path}: cannot be read: {error.strerror}") from None
+            self._file = soundfile.SoundFile(_open_to_read(path), closefd=True)
         except soundfile.LibsndfileError as error:
             reason = error.error_string.strip().rstrip(".")
             raise AudioError(f"{path}: not a sound file, or a damaged one: {reason}") from None
         self.rate_hz, self.channels = int(self._file.samplerate), int(self._file.channels)
         self.frames = int(self._file.frames)
         self.container, self.subtype = str(self._file.format), str(self._file.subtype)
-        self._refuse_truncated_header()
-        if self.frames == 0:
-            raise AudioError(f"{path}: the file holds no samples")
+        self._refuse_what_is_not_whole()
 
-    def _refuse_truncated_header(self) -> None:
-        """libsndfile reads a cut WAV without a word; only its log tells."""
-        sizes = re.search(r"^data : (\d+) \(should be (\d+)\)", self._file.extra_info, re.MULTILINE)
-        if sizes and int(sizes[1]) > int(sizes[2]) and int(sizes[1]) != _STREAMED:
+    def _refuse_what_is_not_whole(self) -> None:
+        """What libsndfile reads without a word: other containers, cut files, lengths that are not there."""
+        if self.container not in _READABLE:
+            raise AudioError(f"{self.path}: {self.container} is not read here: convert it to WAV or FLAC")
+        promised, there = _wav_data_bytes(self.path) if self.container in _WAV_FAMILY else (0, 0)
+        if promised > there and promised != _STREAMED:
             raise AudioError(
-                f"{self.path}: truncated: the header promises {sizes[1]} bytes of samples, {sizes[2]} are there"
+                f"{self.path}: truncated: the header promises {promised} bytes of samples, {there} are there"
             )
+        if self.frames == 0:
+            lost = f" by its header, but {there} bytes follow: write the file again" if there else ""
+            raise AudioError(f"{self.path}: the file holds no samples{lost}")
+        if self.frames > _UNKNOWN_LENGTH:
+            raise AudioError(f"{self.path}: the header does not state the length: encode the file again")
 
     @property
     def seconds(self) -> float:
@@ -88,7 +130,7 @@ class Source:
             except soundfile.LibsndfileError:
                 block = np.zeros((0, self.channels))
             if len(block) == 0:
-                raise AudioError(f"{self.path}: truncated or damaged after {done} of {self.frames} samples")
+                raise AudioError(f"{self.path}: truncated or damaged: its {self.frames} samples cannot all be read")
             if not np.isfinite(block).all():
                 where = done + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
                 raise AudioError(f"{self.path}: sample {where} is NaN or infinite: repair the file first")
@@ -121,17 +163,24 @@ def output_format(source: Source, path: Path) -> tuple[str, str]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path`: takes its place when the block succeeds, disappears when it does not."""
-    if path.is_dir():
-        raise AudioError(f"{path}: is a folder")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """A temporary name beside `path`: takes its place when the block succeeds, disappears when it does not.
+
+    A link is followed: what it leads to is replaced. The temporary name is short, so that every name that the
+    file system takes for `path` will do.
+    """
+    target = Path(os.path.realpath(path))
+    part = target.parent / f".stapes.{zlib.crc32(os.fsencode(target.name)):08x}.{os.getpid()}.part"
     try:
+        if target.exists() and not target.is_file():
+            raise AudioError(f"{path}: is {'a folder' if target.is_dir() else 'not a regular file'}")
         yield part
-        os.replace(part, path)
+        os.replace(part, target)
     except OSError as error:
         raise AudioError(f"{path}: cannot be written: {error.strerror or error}") from None
     finally:
-        part.unlink(missing_ok=True)
+        # Where the file could not be made there is nothing to remove.
+        with suppress(OSError):
+            part.unlink()
 
 
 class Sink:
@@ -143,8 +192,11 @@ class Sink:
         self._bits = 0 if subtype in ("FLOAT", "DOUBLE") else _BITS.get(subtype, 16)
         self._written = 0
         try:
-            path.touch()
-            self._file: Any = soundfile.SoundFile(path, "w", source.rate_hz, source.channels, subtype, format=container)
+            # By descriptor, as in Source; libsndfile closes it.
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
+            self._file: Any = soundfile.SoundFile(
+                descriptor, "w", source.rate_hz, source.channels, subtype, format=container, closefd=True
+            )
         except soundfile.LibsndfileError as error:
             raise AudioError(f"{container} cannot hold this signal: {error.error_string.strip()}") from None
 

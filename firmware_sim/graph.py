@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from firmware_sim.contract import CONTRACT_VERSION
+from firmware_sim.contract import CONTRACT_VERSION, UNITY_GAIN_Q15
 from firmware_sim.fixed import Ints
 from firmware_sim.meter import Counter
 from firmware_sim.ops import OPS, GraphError, Op, Tensor
@@ -26,6 +27,9 @@ FORMAT = "stapes-graph"
 SCHEMES = ("int16x8", "int8")
 META = ("profile", "student_sha256", "wiener_floor_q15")
 """What every graph says about itself, besides its contract version."""
+_PROFILE = re.compile(r"[a-z0-9_-]+")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_STATE = re.compile(r"h[0-9]+")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """Time stamp of every member of the file: equal graphs are equal bytes."""
 _NPY_HEADER_BYTES = 128
@@ -48,7 +52,8 @@ class Graph:
     states           name of each state input -> its next value among the outputs
     meta             JSON-able facts: profile, wiener_floor_q15, contract_version, student_sha256
     scheme           "int16x8" or "int8"
-    raises           GraphError when an op reads what nothing computes, or names are not unique
+    raises           GraphError when an op reads what nothing computes, names are not unique, or meta is
+                     incomplete; `load` also when meta or the boundary are not those of a mask network
     """
 
     def __init__(
@@ -198,6 +203,25 @@ class Graph:
             raise GraphError(f"{path}: not a Stapes graph: {reason}") from None
 
 
+def _check_meta(meta: Mapping[str, Any]) -> None:
+    """What a file says about itself reaches tables and the comments of generated C: no free text."""
+    profile, student, floor_q15 = (meta[key] for key in META)
+    if not (isinstance(profile, str) and _PROFILE.fullmatch(profile)):
+        raise GraphError(f"its profile is {profile!r}, not a name")
+    if not (isinstance(student, str) and _SHA256.fullmatch(student)):
+        raise GraphError(f"its student_sha256 is {student!r}, not 64 hex digits")
+    if type(floor_q15) is not int or not 0 <= floor_q15 <= UNITY_GAIN_Q15:
+        raise GraphError(f"its wiener_floor_q15 is {floor_q15!r}, not a whole number in [0, {UNITY_GAIN_Q15}]")
+
+
+def _check_boundary(graph: Graph) -> None:
+    """A file holds a whole network: x and the states in, the mask and the next states out."""
+    expected = ["x", *graph.states], ["mask", *(after.name for after in graph.states.values())]
+    for what, tensors, names in zip(("inputs", "outputs"), (graph.inputs, graph.outputs), expected, strict=True):
+        if sorted(t.name for t in tensors) != sorted(names) or not all(map(_STATE.fullmatch, graph.states)):
+            raise GraphError(f"the {what} are not those of a mask network: {', '.join(names)}")
+
+
 def _json(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
 
@@ -241,6 +265,8 @@ def _read(path: Path) -> Graph:
     graph = Graph(header["scheme"], ops, inputs, outputs, header["meta"])
     if graph.digest != header["digest"]:
         raise GraphError("the digest does not match the content")
+    _check_meta(graph.meta)
+    _check_boundary(graph)
     return graph
 
 

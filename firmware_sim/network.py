@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from firmware_sim.contract import FEATURE_FRACTION_BITS, ContractError, Profile
 from firmware_sim.fixed import Ints, clamp, shr_round
-from firmware_sim.graph import Graph
+from firmware_sim.graph import Graph, GraphError
 from firmware_sim.meter import Counter
 
 I8_MIN, I8_MAX = -128, 127
 INT8_INPUT_FRACTION_BITS = 4
+CODES = {
+    "int16x8": {"x": ("int16", 2.0**-12, 0), "mask": ("int16", 2.0**-15, 0)},
+    "int8": {"x": ("int8", 2.0**-INT8_INPUT_FRACTION_BITS, 0), "mask": ("int8", 2.0**-8, I8_MIN)},
+}
+"""dtype, scale and zero point at the network's ends: what encode_features and decode_mask speak."""
 
 
 def encode_features(x_q11: Ints, scheme: str, counter: Counter | None = None) -> Ints:
@@ -31,6 +36,7 @@ class Network:
     """Integer graph with its recurrent state.
 
     raises  ContractError when the graph was made for another profile
+            GraphError when its ends do not fit the loop
     """
 
     def __init__(self, graph: Graph, profile: Profile, streams: int) -> None:
@@ -39,6 +45,11 @@ class Network:
                 f"the model was made for profile {graph.meta['profile']}, the loop runs {profile.name}: "
                 "choose the model's profile or export a model for this one"
             )
+        ends = {t.name: t for t in (*graph.inputs, *graph.outputs)}
+        for name, code in CODES[graph.scheme].items():
+            end = ends.get(name)
+            if end is None or (end.shape, end.dtype, end.scale, end.zero_point) != ((profile.bins,), *code):
+                raise GraphError(f"the graph has no {name} of {profile.bins} bins as scheme {graph.scheme} codes it")
         self.graph = graph
         self.streams = streams
         self.reset()

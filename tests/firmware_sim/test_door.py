@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -157,6 +158,8 @@ def test_hops_are_cut_from_any_chunks() -> None:
         (["--gain-floor-db", "-20"], Parameters(3277, 0, 0, use_network=False)),
         (["--gain-floor-db", "0"], Parameters(32768, 0, 0, use_network=False)),
         (["--gain-floor-db=-inf"], Parameters(0, 0, 0, use_network=False)),
+        (["--gain-floor-db", "-inf"], Parameters(0, 0, 0, use_network=False)),
+        (["--gain-floor-db", "off"], Parameters(0, 0, 0, use_network=False)),
         (["--dry-wet", "75", "--bypass"], Parameters(0, 8192, 0, use_network=False, bypass=True)),
     ],
 )
@@ -258,13 +261,26 @@ def test_without_a_trace_memory_does_not_grow_with_the_file(folder: Path) -> Non
 # ---------------------------------------------------------------- bad input
 
 
-def write_truncated(name: str) -> None:
-    whole = Path("noisy.wav").read_bytes() if name.endswith("wav") else b""
-    if name.endswith("flac"):
-        soundfile.write("whole.flac", signals.mixture(5.0, 0.5), 16_000)
-        whole = Path("whole.flac").read_bytes()
-        os.remove("whole.flac")
+def write_truncated(name: str, container: str, **settings: str) -> None:
+    soundfile.write(name, signals.mixture(5.0, 0.5), 16_000, format=container, **settings)
+    whole = Path(name).read_bytes()
     Path(name).write_bytes(whole[: len(whole) // 2])
+
+
+def write_with_data_size(name: str, size: int) -> None:
+    """noisy.wav with another size in the header of its samples."""
+    raw = bytearray(Path("noisy.wav").read_bytes())
+    at = raw.index(b"data") + 4
+    raw[at : at + 4] = size.to_bytes(4, "little")
+    Path(name).write_bytes(raw)
+
+
+def write_flac_of_unknown_length(name: str) -> None:
+    soundfile.write(name, signals.mixture(5.0, 0.5), 16_000)
+    raw = bytearray(Path(name).read_bytes())
+    raw[21] &= 0xF0
+    raw[22:26] = bytes(4)
+    Path(name).write_bytes(raw)
 
 
 def write_float(name: str, value: float) -> None:
@@ -276,14 +292,31 @@ def write_float(name: str, value: float) -> None:
 BAD_FILES: dict[str, tuple[Callable[[], object], str]] = {
     "missing.wav": (lambda: None, "no such file"),
     "empty.wav": (lambda: Path("empty.wav").touch(), "the file is empty"),
-    "cut.wav": (lambda: write_truncated("cut.wav"), "truncated"),
-    "cut.flac": (lambda: write_truncated("cut.flac"), "truncated or damaged"),
+    "cut.wav": (lambda: write_truncated("cut.wav", "WAV"), "promises 16000 bytes of samples, 7978 are there"),
+    "cut_big_endian.wav": (lambda: write_truncated("cut_big_endian.wav", "WAV", endian="BIG"), "truncated"),
+    "cut_wavex.wav": (lambda: write_truncated("cut_wavex.wav", "WAVEX"), "truncated"),
+    "cut.rf64": (lambda: write_truncated("cut.rf64", "RF64"), "promises 16000 bytes of samples, 7948 are there"),
+    "cut.flac": (lambda: write_truncated("cut.flac", "FLAC"), "damaged: its 8000 samples cannot all be read"),
+    "cut.w64": (lambda: write_truncated("cut.w64", "W64"), "W64 is not read here: convert it to WAV or FLAC"),
+    "cut.aiff": (lambda: write_truncated("cut.aiff", "AIFF"), "AIFF is not read here"),
+    "cut.au": (lambda: write_truncated("cut.au", "AU"), "AU is not read here"),
+    "whole.mp3": (lambda: soundfile.write("whole.mp3", np.zeros(16_000), 16_000), "MP3 is not read here"),
+    "text.mp3": (lambda: Path("text.mp3").write_text("not a sound " * 500), "not a sound file"),
+    "no_header.raw": (lambda: Path("no_header.raw").write_bytes(bytes(999)), "not a sound file"),
+    "zero.wav": (lambda: write_with_data_size("zero.wav", 0), "no samples by its header, but 16000 bytes follow"),
+    "open.flac": (lambda: write_flac_of_unknown_length("open.flac"), "does not state the length"),
     "header.wav": (lambda: Path("header.wav").write_bytes(Path("noisy.wav").read_bytes()[:30]), "damaged"),
     "nan.wav": (lambda: write_float("nan.wav", float("nan")), "sample 1234 is NaN or infinite"),
     "inf.wav": (lambda: write_float("inf.wav", float("-inf")), "sample 1234 is NaN or infinite"),
     "text.wav": (lambda: Path("text.wav").write_text("not a sound " * 500), "not a sound file"),
     "nothing.wav": (lambda: soundfile.write("nothing.wav", np.zeros(0), 16_000), "holds no samples"),
-    "folder.wav": (lambda: Path("folder.wav").mkdir(), "no such file"),
+    "folder.wav": (lambda: Path("folder.wav").mkdir(), "is a folder, not a sound file"),
+    "fifo.wav": (lambda: os.mkfifo("fifo.wav"), "is a pipe or a device"),
+    "noisy.wav/x.wav": (lambda: None, "cannot be read: Not a directory"),
+    "x" * 300 + ".wav": (lambda: None, "File name too long"),
+    "loop.wav": (lambda: os.symlink("loop.wav", "loop.wav"), "cannot be read: Too many levels of symbolic links"),
+    os.fsdecode(b"\xff.wav"): (lambda: Path(os.fsdecode(b"\xff.wav")).touch(), "the file is empty"),
+    "two\nlines.wav": (lambda: None, "no such file"),
 }
 
 
@@ -309,8 +342,33 @@ def test_bad_input_is_one_line_and_leaves_an_existing_output_alone(
     make()
     Path("old.wav").write_bytes(b"what was there before")
     line = refused(capsys, 1, name, "-o", "old.wav", WIENER, "--trace", "trace.npz")
-    assert name in line
+    assert name.replace("\n", "\\n").encode("utf-8", "backslashreplace").decode() in line
     assert message in line
+
+
+def test_a_file_that_must_not_be_read(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The refusal is planted: root may read everything."""
+
+    def refuse(path: Path, flags: int) -> int:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    monkeypatch.setattr("firmware_sim.audio.os.open", refuse)
+    line = refused(capsys, 1, "noisy.wav", "-o", "out.wav", WIENER)
+    assert line == "stapes: noisy.wav: cannot be read: Permission denied"
+
+
+def test_a_wav_whose_writer_could_not_seek_back_is_whole(folder: Path) -> None:
+    write_with_data_size("piped.wav", 0xFFFF_FFFF)
+    assert run("piped.wav", "-o", "out.wav", WIENER) == 0
+    assert len(pcm_of("out.wav")[0]) == 8000
+
+
+def test_rf64_stays_rf64(folder: Path) -> None:
+    soundfile.write("in.rf64", signals.mixture(5.0, 0.2), 16_000, format="RF64")
+    assert run("in.rf64", "-o", "out.wav", WIENER) == 0
+    assert (soundfile.info("out.wav").format, soundfile.info("out.wav").frames) == ("RF64", 3200)
 
 
 @pytest.mark.parametrize(
@@ -322,6 +380,12 @@ def test_bad_input_is_one_line_and_leaves_an_existing_output_alone(
         (["-o", "link.wav"], "link.wav: is also the input"),
         (["-o", "out.wav", "--trace", "noisy.wav"], "noisy.wav: is also the input"),
         (["-o", "out.wav", "--trace", "no_such_folder/t.npz"], "no_such_folder/t.digests.jsonl: cannot be written"),
+        (["-o", "noisy.wav/x.wav"], "noisy.wav/x.wav: cannot be written: Not a directory"),
+        (["-o", "x" * 300 + ".wav"], "File name too long"),
+        (["-o", "fifo.wav"], "fifo.wav: is not a regular file"),
+        (["-o", "to_fifo.wav"], "to_fifo.wav: is not a regular file"),
+        (["-o", "to_noisy.wav"], "to_noisy.wav: is also the input"),
+        (["-o", "out.wav", "--trace", ".."], "..: is a folder"),
     ],
 )
 def test_outputs_that_cannot_be_written(
@@ -329,7 +393,42 @@ def test_outputs_that_cannot_be_written(
 ) -> None:
     Path("taken.wav").mkdir()
     os.link("noisy.wav", "link.wav")
+    os.mkfifo("fifo.wav")
+    for name, leads_to in (("to_fifo.wav", "fifo.wav"), ("to_noisy.wav", "noisy.wav")):
+        os.symlink(leads_to, name)
     assert message in refused(capsys, 1, "noisy.wav", *arguments, WIENER)
+
+
+def test_a_link_as_output_is_followed(folder: Path) -> None:
+    Path("there").mkdir()
+    Path("there/old.wav").write_bytes(b"what was there before")
+    os.symlink("there/old.wav", "old.wav")
+    os.symlink("there/new.wav", "new.wav")
+    for name in ("old.wav", "new.wav"):
+        assert run("noisy.wav", "-o", name, WIENER) == 0
+        assert Path(name).is_symlink()
+        assert soundfile.info(f"there/{name}").frames == 8000
+    assert sorted(os.listdir("there")) == ["new.wav", "old.wav"]
+
+
+NAMES = {
+    "longest": "x" * 251 + ".wav",
+    "not UTF-8": os.fsdecode(b"bad\xff.wav"),
+    "not ASCII": "größe.wav",
+    "markup": "[bold].wav",
+}
+
+
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
+def test_every_name_that_the_file_system_takes_works(
+    name: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.rename("noisy.wav", name)
+    Path("out").mkdir()
+    assert run(name, "-o", f"out/{name}", WIENER, "--trace", f"out/{name[:200]}.npz") == 0
+    assert len(os.listdir("out")) == 3
+    assert os.stat(f"out/{name}").st_size == os.stat(name).st_size
+    assert name.encode("utf-8", "backslashreplace").decode() in capsys.readouterr().out
 
 
 def test_flac_takes_no_nine_channels(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -349,6 +448,9 @@ def test_flac_takes_no_nine_channels(folder: Path, capsys: pytest.CaptureFixture
         ["--scheme", "int4"],
         ["--no-such-option"],
         ["-o", "out.mp3"],
+        ["--trace", ""],
+        ["--model", "nothere.npz"],
+        ["--scheme", "int8"],
     ],
 )
 def test_wrong_usage_is_exit_code_2(options: list[str], folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -373,6 +475,15 @@ def write_models(graph: Graph) -> None:
     Path("text.npz").write_text("no model")
 
 
+@pytest.mark.parametrize("floor", ["abc", None, [1], True, 10362.0, -1, 32769])
+def test_a_model_whose_floor_is_none(floor: object, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Everything else about the file is right, its digest too."""
+    graph = Graph.load(model)
+    Graph(graph.scheme, graph.ops, graph.inputs, graph.outputs, {**graph.meta, "wiener_floor_q15": floor}).save(model)
+    line = refused(capsys, 1, "noisy.wav", "-o", "out.wav", "--model", model)
+    assert f"model.npz: not a Stapes graph: its wiener_floor_q15 is {floor!r}, not a whole number" in line
+
+
 @pytest.mark.parametrize(
     "name", ["missing.npz", "empty.npz", "cut.npz", "flipped.npz", "foreign.npz", "pickled.npz", "text.npz"]
 )
@@ -391,23 +502,35 @@ def test_a_model_of_the_other_scheme(model: str, capsys: pytest.CaptureFixture[s
 # ---------------------------------------------------------------- as a command
 
 
-def test_the_command_runs_and_ctrl_c_leaves_nothing_behind(folder: Path, graphs: dict[str, Graph]) -> None:
+def in_a_process(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "firmware_sim", *arguments],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_locale_of_ascii_takes_every_name(folder: Path) -> None:
+    os.rename("noisy.wav", "größe.wav")
+    process = in_a_process("größe.wav", "-o", "né.flac", WIENER, LC_ALL="C", PYTHONUTF8="0")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert out.splitlines()[-1].startswith("wrote n")
+    assert soundfile.info("né.flac").frames == 8000
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_nothing_behind(number: signal.Signals, folder: Path) -> None:
     """Two minutes of sound: the signal meets the loop at work."""
     soundfile.write("long.wav", signals.noisy_speech(30.0).reshape(-1), 16_000)
-    command = [sys.executable, "-m", "firmware_sim", "long.wav", "-o", "out.wav", WIENER, "--trace", "t.npz"]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = in_a_process("long.wav", "-o", "out.wav", WIENER, "--trace", "t.npz")
     deadline = time.monotonic() + 30.0
-    while not list(folder.glob(".t.digests.jsonl.*.part")) and time.monotonic() < deadline:
+    while not list(folder.glob(".*.part")) and time.monotonic() < deadline:
         time.sleep(0.02)
     time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err) == (130, "", "stapes: interrupted, nothing was written\n")
     assert sorted(path.name for path in folder.iterdir()) == ["long.wav", "noisy.wav"]
-
-
-def test_files_of_soundfile_that_are_no_wav_or_flac_work_too(folder: Path) -> None:
-    soundfile.write("in.aiff", signals.mixture(5.0, 0.2), 16_000)
-    assert run("in.aiff", "-o", "out.wav", WIENER) == 0
-    assert soundfile.info("out.wav").format == "WAV"

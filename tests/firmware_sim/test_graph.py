@@ -125,6 +125,51 @@ def test_a_foreign_or_damaged_file_gives_one_clear_line(
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"profile": ["seed"]}, "not a name"),
+        ({"profile": "seed */ int x; /*"}, "not a name"),
+        ({"student_sha256": "none */ int x; /*"}, "not 64 hex digits"),
+        ({"student_sha256": "0" * 64 + "\n"}, "not 64 hex digits"),
+        ({"student_sha256": None}, "not 64 hex digits"),
+        ({"wiener_floor_q15": "abc"}, "not a whole number"),
+        ({"wiener_floor_q15": None}, "not a whole number"),
+        ({"wiener_floor_q15": [1]}, "not a whole number"),
+        ({"wiener_floor_q15": True}, "not a whole number"),
+        ({"wiener_floor_q15": 32769}, "not a whole number"),
+    ],
+)
+def test_a_file_with_meta_of_another_type_or_range_is_refused(
+    change: dict[str, object], message: str, graph: Graph, tmp_path: Path
+) -> None:
+    """The digest of the file is right."""
+    path, meta = tmp_path / "a.npz", {**graph.meta, **change}
+    Graph(graph.scheme, graph.ops, graph.inputs, graph.outputs, meta).save(path)
+    with pytest.raises(
+        GraphError, match=f"a.npz: not a Stapes graph: its {next(iter(change))} is .*, {message}"
+    ) as caught:
+        Graph.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_must_hold_a_whole_mask_network(graph: Graph, tmp_path: Path) -> None:
+    """As a graph in memory all of these are fine."""
+    mask, *after = graph.outputs
+    y, y_next, x_alone = (tensor(name, "int16", 4, 2.0**-15) for name in ("y", "y_next", "x"))
+    named_otherwise = ([Quantize([y], [y_next])], [y], [y_next])
+    other_result = ([Quantize([x_alone], [y])], [x_alone], [y])
+    for ops, inputs, outputs, what in [
+        (graph.ops, graph.inputs, after, "outputs"),
+        (graph.ops, graph.inputs, [mask, after[0]], "inputs"),
+        (*named_otherwise, "inputs"),
+        (*other_result, "outputs"),
+    ]:
+        Graph("int16x8", ops, inputs, outputs, graph.meta).save(tmp_path / "a.npz")
+        with pytest.raises(GraphError, match=f"a.npz: .* the {what} are not those of a mask network"):
+            Graph.load(tmp_path / "a.npz")
+
+
 def test_truncated_flipped_and_absent_files_give_a_graph_error(graph: Graph, tmp_path: Path) -> None:
     path, raw = tmp_path / "model.npz", graph.to_bytes()
     rng = np.random.default_rng(0)

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from firmware_sim.contract import PROFILES, ContractError
-from firmware_sim.graph import SCHEMES, Graph
+from firmware_sim.graph import SCHEMES, Graph, GraphError
 from firmware_sim.meter import Counter
 from firmware_sim.network import Network, decode_mask, encode_features
+from firmware_sim.ops import Quantize
+from tests.single_op import tensor
 
 SEED = PROFILES["seed"]
 X_Q11 = np.arange(-(1 << 14), 1 << 14, dtype=np.int64)[None]
@@ -71,3 +73,17 @@ def test_masks_stay_within_q15(scheme: str, graphs: dict[str, Graph]) -> None:
 def test_a_model_of_another_profile_is_refused(graphs: dict[str, Graph]) -> None:
     with pytest.raises(ContractError, match="the loop runs other: choose"):
         Network(graphs["int16x8"], replace(SEED, name="other"), streams=1)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_graph_whose_ends_do_not_fit_the_loop_is_refused(scheme: str, graphs: dict[str, Graph]) -> None:
+    graph = graphs[scheme]
+    maskless = Graph(graph.scheme, graph.ops, graph.inputs, graph.outputs[1:], graph.meta)
+    with pytest.raises(GraphError, match="no mask of 65 bins"):
+        Network(maskless, SEED, streams=1)
+    with pytest.raises(GraphError, match="no x of 33 bins"):
+        Network(graph, replace(SEED, analysis_samples=64, hop_samples=32, synthesis_samples=64), streams=1)
+    signs = tensor("mask", graph.inputs[0].dtype, 65, 2.0**-7)
+    signed = Graph(scheme, [Quantize([graph.inputs[0]], [signs])], graph.inputs[:1], [signs], graph.meta)
+    with pytest.raises(GraphError, match=f"no mask of 65 bins as scheme {scheme} codes it"):
+        Network(signed, SEED, streams=1)
