@@ -6,11 +6,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 
 from firmware_sim.contract import ContractError
 from golden_vectors import generate, page, pictures, report, verify
+from golden_vectors.cases import CASES
 from golden_vectors.errors import WitnessError
 from golden_vectors.tables import console, print_outcome, print_report
 from golden_vectors.vector import DIRECTORY, load_all
@@ -21,14 +23,22 @@ ENHANCED = "its enhanced file, as firmware_sim writes it: compared, or written w
 MODEL, MODEL_INT8 = ROOT / "firmware_sim" / "model.npz", ROOT / "firmware_sim" / "model_int8.npz"
 
 
-def parser() -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"golden_vectors: {message} ({self.prog} --help explains)", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def parser() -> Parser:
     """The command line."""
-    top = argparse.ArgumentParser(prog="python -m golden_vectors", description=__doc__)
+    top = Parser(prog="python -m golden_vectors", description=__doc__)
     commands = top.add_subparsers(dest="command", required=True)
-    models = argparse.ArgumentParser(add_help=False)
+    models = Parser(add_help=False)
     models.add_argument("--model", type=Path, default=MODEL, help="int16x8 model (default: the blessed one)")
     models.add_argument("--build", type=Path, default=BUILD, help="folder of generated files (default: build)")
-    both = argparse.ArgumentParser(add_help=False, parents=[models])
+    both = Parser(add_help=False, parents=[models])
     both.add_argument("--model-int8", type=Path, default=MODEL_INT8, help="int8 model (default: the blessed one)")
     both.add_argument("--vectors", type=Path, default=DIRECTORY, help="folder of the vectors")
 
@@ -38,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("verify", parents=[both], help="run every engine on every vector")
     command.add_argument("--on", nargs="+", metavar="NAME", help="engines, by name or family (default: all)")
-    command.add_argument("--steps", type=_positive, default=verify.STEPS, help="steps of the closed loop (%(default)s)")
+    command.add_argument("--steps", type=_steps, default=verify.STEPS, help="steps of the closed loop (%(default)s)")
     command.set_defaults(run=run_verify)
 
     command = commands.add_parser("report", parents=[models], help="enhance a recording on two engines, picture page")
@@ -55,11 +65,10 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not a positive number of steps")
-    return value
+def _steps(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"steps must be a whole number above 0, not {text!r}")
+    return int(text)
 
 
 def run_generate(arguments: argparse.Namespace, console: Console) -> int:
@@ -81,7 +90,8 @@ def run_verify(arguments: argparse.Namespace, console: Console) -> int:
     from golden_vectors.executors import registry, select
 
     engines = select(arguments.on, registry())
-    bench = verify.Bench(load_all(arguments.vectors), generate.load_graphs(_models(arguments)), arguments.steps)
+    vectors = load_all(arguments.vectors, CASES)
+    bench = verify.Bench(vectors, generate.load_graphs(_models(arguments)), arguments.steps)
     outcome = verify.verify(bench, engines)
     verify.write_agreement(outcome, arguments.build)
     print_outcome(outcome, bench, console)

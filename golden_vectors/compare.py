@@ -14,6 +14,7 @@ from firmware_sim.fixed import Ints
 from firmware_sim.frame_loop import TAP_DTYPES, TAPS, Hop
 from golden_vectors.errors import WitnessError
 from golden_vectors.executors.base import StreamRun
+from golden_vectors.schema import KEPT_TAPS
 from golden_vectors.vector import Vector
 
 Taps: TypeAlias = Mapping[str, npt.NDArray[Any]]
@@ -34,6 +35,7 @@ class Difference:
     index     element within the tap, () for a scalar
     expected  integer, or hex digits of a digest
     differing elements of the tap that differ, of `size`
+    later     after a digest: the first place, this hop or a later one, where the fault shows in a kept tap
     """
 
     case: str
@@ -46,18 +48,25 @@ class Difference:
     differing: int = 1
     size: int = 1
     hop_ms: float | None = None
+    later: Difference | None = None
 
     def __str__(self) -> str:
+        seen = f"; seen at {self.later.place()}" if self.later else ""
+        return f"{self.case}: {self.place()}{seen}"
+
+    def place(self) -> str:
+        """Where and what, without the case."""
         where = "at the end"
         if self.step is not None:
             where = f"step {self.step}" if self.hop_ms is None else f"hop {self.step} ({self.step * self.hop_ms:g} ms)"
+        return f"{where}, stage {self.stage}, {self.values()}"
+
+    def values(self) -> str:
+        """The element, both values, and how many others differ."""
         element = f"{self.tap}{list(self.index) if self.index else ''}"
         bits = 8 * np.dtype(TAP_DTYPES.get(self.tap, np.int32)).itemsize
         share = f"; {self.differing} of {self.size} elements of the tap differ" if self.size > 1 else ""
-        return (
-            f"{self.case}: {where}, stage {self.stage}, {element}: "
-            f"expected {_shown(self.expected, bits)}, got {_shown(self.got, bits)}{share}"
-        )
+        return f"{element}: expected {_shown(self.expected, bits)}, got {_shown(self.got, bits)}{share}"
 
 
 def _shown(value: int | str, bits: int) -> str:
@@ -87,39 +96,61 @@ def stream_difference(vector: Vector, run: StreamRun, reference: Reference) -> D
     expected, got = vector.header["digests"], digest_lines(run.taps)
     if len(got) != len(expected):
         return Difference(vector.id, None, "overlap_add", "hops", (), len(expected), len(got))
+    kept = _kept(vector)
+    for name, rows in kept.items():
+        if rows.shape != run.taps[name].shape:
+            return _shapes(vector.id, TAPS[name], name, rows, run.taps[name])
     hops = [hop for hop, (a, b) in enumerate(zip(expected, got, strict=True)) if a != b]
-    hops += [hop for name, rows in _kept(vector).items() for hop in _first_row(rows, run.taps[name])]
+    hops += [hop for name, rows in kept.items() for hop in _first_row(rows, run.taps[name])]
     if not hops:
         return _counter_difference(vector, run)
     return _at_hop(vector, run, min(hops), got, reference)
 
 
 def _kept(vector: Vector) -> Taps:
-    return {name: rows for name, rows in vector.arrays.items() if name in TAPS}
+    """The taps that every stream vector has; raises WitnessError, since what is absent is not equal."""
+    absent = [name for name in KEPT_TAPS if name not in vector.arrays]
+    if absent:
+        raise WitnessError(f"vector {vector.id} is incomplete: it lacks {', '.join(absent)}")
+    return {name: vector.arrays[name] for name in TAPS if name in KEPT_TAPS}
+
+
+def _shapes(case: str, stage: str, tap: str, expected: npt.NDArray[Any], got: npt.NDArray[Any]) -> Difference:
+    return Difference(case, None, stage, tap, (), f"shape {expected.shape}", f"shape {got.shape}")
 
 
 def _first_row(expected: npt.NDArray[Any], got: npt.NDArray[Any]) -> list[int]:
-    """The first row that differs, or nothing."""
-    if expected.shape != got.shape:
-        return [0]
+    """The first row in which two arrays of one shape differ, or nothing."""
     rows = np.flatnonzero((expected != got).reshape(len(expected), -1).any(axis=1))
     return [int(rows[0])] if len(rows) else []
 
 
 def _at_hop(vector: Vector, run: StreamRun, hop: int, got: list[str], reference: Reference) -> Difference:
-    """The first stage of this hop that differs, and its first element if an expected one is known."""
-    pairs = list(zip(STAGES, vector.header["digests"][hop].split(), got[hop].split(), strict=True))
-    stages = [stage for stage, expected, found in pairs if expected != found] or list(STAGES)
-    profile = vector.header["profile"]
-    hop_ms = 1000 * profile["hop_samples"] / SAMPLE_RATE_HZ
-    taps = {**(reference() or {}), **_kept(vector)}
+    """The first stage of this hop that differs: its first element, or its digest if no expected one is known."""
+    kept = _kept(vector)
+    wrong = _elements(vector, run, hop, kept)
+    digests = zip(STAGES, vector.header["digests"][hop].split(), got[hop].split(), strict=True)
+    stage, expected, digest = next(row for row in digests if row[1] != row[2] or row[0] in wrong)
+    known = _elements(vector, run, hop, {**(reference() or {}), **kept}).get(stage)
+    if known is not None:
+        return known
+    later = [row for name, rows in kept.items() for row in _first_row(rows, run.taps[name])]
+    seen = next(iter(_elements(vector, run, min(later), kept).values())) if later else None
+    return Difference(vector.id, hop, stage, "digest", (), expected, digest, hop_ms=_hop_ms(vector), later=seen)
+
+
+def _elements(vector: Vector, run: StreamRun, hop: int, taps: Taps) -> dict[str, Difference]:
+    """Stage -> its first element that differs in this hop, in order of computation."""
+    found: dict[str, Difference] = {}
     for name, stage in TAPS.items():
-        if stage in stages and name in taps:
-            found = element(vector.id, hop, stage, name, taps[name][hop], run.taps[name][hop], hop_ms)
-            if found is not None:
-                return found
-    stage, wanted, found_digest = next(pair for pair in pairs if pair[0] in stages)
-    return Difference(vector.id, hop, stage, "digest", (), wanted, found_digest, hop_ms=hop_ms)
+        if name in taps and stage not in found:
+            first = element(vector.id, hop, stage, name, taps[name][hop], run.taps[name][hop], _hop_ms(vector))
+            found |= {stage: first} if first else {}
+    return found
+
+
+def _hop_ms(vector: Vector) -> float:
+    return 1000.0 * float(vector.header["profile"]["hop_samples"]) / SAMPLE_RATE_HZ
 
 
 def element(
@@ -137,8 +168,8 @@ def element(
 
 
 def _counter_difference(vector: Vector, run: StreamRun) -> Difference | None:
-    for stage, expected in vector.header["counters"].items():
-        for name, wanted, found in zip(COUNTERS, expected, run.counters[stage], strict=True):
+    for stage in STAGES:
+        for name, wanted, found in zip(COUNTERS, vector.header["counters"][stage], run.counters[stage], strict=True):
             if wanted != found:
                 return Difference(vector.id, None, stage, name, (), wanted, found)
     return None
@@ -146,6 +177,9 @@ def _counter_difference(vector: Vector, run: StreamRun) -> Difference | None:
 
 def network_difference(case: str, expected: Taps, got: Mapping[str, Ints]) -> Difference | None:
     """The first step and tap in which two closed loops differ, or None."""
+    for tap in NETWORK_TAPS:
+        if expected[tap].shape != got[tap].shape:
+            return _shapes(case, "network", tap, expected[tap], got[tap])
     steps = {tap: _first_row(expected[tap], got[tap]) for tap in NETWORK_TAPS}
     first = min((rows[0] for rows in steps.values() if rows), default=None)
     if first is None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from firmware_sim.contract import CONTRACT_VERSION, STAGES
 from firmware_sim.graph import Graph, GraphError
-from golden_vectors.cases import CASES, NOTES, PROFILE, Case, NetworkCase, StreamCase
+from golden_vectors.cases import CASES, PROFILE, Case, NetworkCase, StreamCase
 from golden_vectors.compare import NETWORK_TAPS, digest_lines
 from golden_vectors.errors import WitnessError
 from golden_vectors.executors.base import StreamInput
 from golden_vectors.executors.numpy_reference import NumpyReference
-from golden_vectors.vector import KEPT_TAPS, SCHEMA, SCHEMA_VERSION, Vector, narrowest, write
+from golden_vectors.schema import KEPT_TAPS, NETWORK_DTYPES, facts, narrowest
+from golden_vectors.vector import Vector, write
 
 Graphs = Mapping[str, Graph]
 """Scheme -> its graph."""
@@ -39,33 +37,12 @@ def build(case: Case, graphs: Graphs) -> Vector:
     return make(case, graphs[case.scheme])  # type: ignore[arg-type]
 
 
-def _common(case: Case, kind: str, graph: Graph) -> dict[str, Any]:
-    return {
-        "schema": SCHEMA,
-        "schema_version": SCHEMA_VERSION,
-        "contract_version": CONTRACT_VERSION,
-        "byte_order": "little",
-        "id": case.id,
-        "tcId": case.tc_id,
-        "group": case.group,
-        "kind": kind,
-        "scheme": case.scheme,
-        "graph_sha256": graph.digest,
-        "flags": list(case.flags),
-        "notes": {flag: f"catches {NOTES[flag]}" for flag in case.flags},
-    }
-
-
 def _stream(case: StreamCase, graph: Graph) -> Vector:
     stream = StreamInput(case.pcm(), case.parameters, case.resets, PROFILE)
     run = NumpyReference().run_stream(graph, stream)
     header = {
-        **_common(case, "stream", graph),
-        "profile": asdict(PROFILE),
-        "parameters": asdict(case.parameters),
-        "resets": list(case.resets),
-        "hops": case.hops,
-        "stages": list(STAGES),
+        **facts(case),
+        "graph_sha256": graph.digest,
         "digests": digest_lines(run.taps),
         "counters": {stage: list(values) for stage, values in run.counters.items()},
     }
@@ -76,9 +53,9 @@ def _stream(case: StreamCase, graph: Graph) -> Vector:
 def _network(case: NetworkCase, graph: Graph) -> Vector:
     codes = case.codes()
     run = NumpyReference().run_network(graph, codes)
-    dtype = {"int16x8": "<i2", "int8": "|i1"}[case.scheme]
+    dtype = NETWORK_DTYPES[case.scheme]
     arrays = {name: run[name].astype(dtype) for name in NETWORK_TAPS}
-    return Vector({**_common(case, "network", graph), "steps": case.steps}, {"input_x": codes.astype(dtype), **arrays})
+    return Vector({**facts(case), "graph_sha256": graph.digest}, {"input_x": codes.astype(dtype), **arrays})
 
 
 def files(graphs: Graphs) -> Iterator[tuple[str, bytes]]:

@@ -142,7 +142,7 @@ def memory_map(header: str) -> dict[str, tuple[int, list[tuple[str, int]]]]:
     """The comment of stapes_model.h: "flash" and "RAM" -> (total bytes, entries in order)."""
     found: dict[str, tuple[int, list[tuple[str, int]]]] = {}
     entries: list[tuple[str, int]] = []
-    for line in header.partition("*/")[2].partition("*/")[0].splitlines():
+    for line in header.partition("/* Static memory map")[2].partition("*/")[0].splitlines():
         if total := re.match(r" \* (flash|RAM) (\d+)", line):
             entries = []
             found[total[1]] = int(total[2]), entries

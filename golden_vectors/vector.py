@@ -11,7 +11,8 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,35 +20,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from firmware_sim.contract import CONTRACT_VERSION
-from firmware_sim.frame_loop import TAP_DTYPES
+from golden_vectors.cases import Case
 from golden_vectors.errors import WitnessError
+from golden_vectors.schema import check_arrays, check_case, check_header
 
-SCHEMA = "stapes-vector"
-SCHEMA_VERSION = 1
 DIRECTORY = Path(__file__).resolve().parent / "vectors"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-
-KEPT_TAPS = ("likelihood_q16", "vad", "wiener_gain_q15", "x_q11", "h0", "h1", "mask_q15", "gain_q15", "pcm")
-"""Taps that a stream vector carries in full; the digests cover the others, whose expected elements come from the
-reference once it agrees with those digests."""
-
-KEYS = {
-    "stream": {"profile", "parameters", "resets", "hops", "stages", "digests", "counters"},
-    "network": {"steps"},
-}
-_COMMON_KEYS = {
-    "schema", "schema_version", "contract_version", "id", "tcId", "group", "kind", "scheme", "graph_sha256",
-    "flags", "notes", "byte_order", "arrays_sha256",
-}  # fmt: skip
+REMEDY = "restore it or run `python -m golden_vectors generate`"
+_DAMAGE = (OSError, ValueError, KeyError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error)
+"""What json, zipfile and numpy raise for content that is not theirs."""
 
 
 @dataclass(frozen=True)
 class Vector:
     """One case with its evidence.
 
-    header  JSON facts, see KEYS
-    arrays  stream: input_pcm and `KEPT_TAPS`, each (hops, ...); network: input_x, mask, h0, h1, each (steps, n)
+    header  JSON facts, see `schema.KEYS`
+    arrays  stream: input_pcm and `schema.KEPT_TAPS`, each (hops, ...); network: input_x, mask, h0, h1, each (steps, n)
     """
 
     header: dict[str, Any]
@@ -71,11 +60,6 @@ class Vector:
         arrays = archive(self.arrays)
         header = {**self.header, "arrays_sha256": hashlib.sha256(arrays).hexdigest()}
         return {f"{self.id}.json": _json(header), f"{self.id}.npz": arrays}
-
-
-def narrowest(name: str) -> npt.DTypeLike:
-    """Little-endian dtype in which a tap is stored: its width on the device."""
-    return np.dtype(np.uint8 if name == "vad" else TAP_DTYPES.get(name, np.int32)).newbyteorder("<")
 
 
 def archive(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
@@ -109,43 +93,54 @@ def write(directory: Path, name: str, content: bytes) -> None:
             temporary.unlink()
 
 
-def load_all(directory: Path = DIRECTORY) -> list[Vector]:
-    """Every vector of a directory, in the order of tcId; raises WitnessError when there is none or one is damaged."""
-    vectors = [load(path) for path in sorted(directory.glob("*.json"))]
-    if not vectors:
+def load_all(directory: Path = DIRECTORY, cases: Iterable[Case] = ()) -> list[Vector]:
+    """Every vector of a directory, in the order of tcId.
+
+    cases   what the directory must hold, and as these cases say; further vectors are welcome when complete
+    raises  WitnessError when there is none, or one is missing, doubled, incomplete or damaged
+    """
+    by_id = {case.id: case for case in cases}
+    paths = sorted(directory.glob("*.json"))
+    headless = sorted(path.name for path in directory.glob("*.npz") if not path.with_suffix(".json").is_file())
+    if not paths and not headless:
         raise WitnessError(f"{directory}: holds no vectors: run `python -m golden_vectors generate`")
-    return sorted(vectors, key=lambda vector: int(vector.header["tcId"]))
+    if headless:
+        raise WitnessError(f"{directory}: without a header (.json): {', '.join(headless)}: {REMEDY}")
+    missing = by_id.keys() - {path.stem for path in paths}
+    if missing:
+        names = ", ".join(name for name in by_id if name in missing)
+        raise WitnessError(f"{directory}: {len(missing)} of {len(by_id)} vectors missing: {names}: {REMEDY}")
+    by_number: dict[int, Vector] = {}
+    for path in paths:
+        vector = load(path, by_id.get(path.stem))
+        other = by_number.setdefault(vector.header["tcId"], vector)
+        if other is not vector:
+            raise WitnessError(f"{path}: duplicate: tcId {vector.header['tcId']} is that of {other.id}: {REMEDY}")
+    return [by_number[number] for number in sorted(by_number)]
 
 
-def load(path: Path) -> Vector:
-    """One vector from its header's path.
+def load(path: Path, case: Case | None = None) -> Vector:
+    """One vector from its header's path, complete, and as its case says if there is one.
 
     raises  WitnessError, one line naming the file, for everything that `generate` would not have written
     """
     try:
-        header = _header(path.read_bytes())
+        header = check_header(json.loads(path.read_bytes()))
+        if header["id"] != path.stem:
+            raise ValueError(f"the file is named {path.stem}, its id is {header['id']}")
         raw = path.with_suffix(".npz").read_bytes()
         if hashlib.sha256(raw).hexdigest() != header["arrays_sha256"]:
             raise ValueError(f"{path.stem}.npz is not the file that the header was written for")
-        return Vector(header, _arrays(raw))
+        arrays = _arrays(raw)
+        check_arrays(header, arrays)
+        if case is not None:
+            check_case(header, case)
+        return Vector(header, arrays)
     except FileNotFoundError as error:
-        raise WitnessError(f"{error.filename}: no such file: restore it or run `generate`") from None
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise WitnessError(f"{error.filename}: no such file: {REMEDY}") from None
+    except _DAMAGE as error:
         reason = " ".join(str(error).split())
-        raise WitnessError(f"{path}: not a vector of this version: {reason}: restore it or run `generate`") from None
-
-
-def _header(raw: bytes) -> dict[str, Any]:
-    header = json.loads(raw)
-    if not isinstance(header, dict) or header.get("schema") != SCHEMA:
-        raise ValueError("another file format")
-    for key, ours in (("schema_version", SCHEMA_VERSION), ("contract_version", CONTRACT_VERSION)):
-        if header.get(key) != ours:
-            raise ValueError(f"{key.replace('_', ' ')} {header.get(key)}, this program has {ours}")
-    wanted = _COMMON_KEYS | KEYS.get(str(header.get("kind")), {"kind"})
-    if set(header) != wanted:
-        raise ValueError(f"wrong keys: {', '.join(sorted(map(str, set(header) ^ wanted)))}")
-    return header
+        raise WitnessError(f"{path}: not a vector of this version: {reason}: {REMEDY}") from None
 
 
 def _arrays(raw: bytes) -> dict[str, npt.NDArray[Any]]:

@@ -176,6 +176,21 @@ def test_a_gain_that_truncates_is_named_in_the_gain_stage(bench: Bench, monkeypa
     assert first.step >= PROFILE.noise_init_hops
 
 
+def test_a_faulty_reference_is_named_in_its_stage_although_no_array_of_it_was_kept(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rounded_down(spectrum_q30: Ints, gain_q15: Ints) -> Ints:
+        return (spectrum_q30 * gain_q15[:, :, None] + (1 << 13)) >> 15
+
+    monkeypatch.setattr(stft, "apply_gain", rounded_down)
+    without_reference = Bench(bench.vectors, bench.graphs, steps=50)
+    first = in_speech(differences(without_reference, NumpyReference()))
+    assert (first.stage, first.tap) == ("gain", "digest")
+    assert first.later is not None
+    assert (first.later.stage, first.later.tap) == ("overlap_add", "pcm")
+    assert int(first.later.step or 0) >= int(first.step or 0) >= PROFILE.noise_init_hops
+
+
 def test_a_window_that_rounds_half_down_is_named_in_the_first_hop_with_a_tie(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

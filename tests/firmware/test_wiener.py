@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import ctypes
 
 import numpy as np
 import pytest
 
-from firmware_sim.contract import NOISE_MIN, Parameters
+from firmware_sim.contract import NOISE_MIN, VAD_THRESHOLD_Q16, Parameters
 from firmware_sim.fixed import Ints
 from firmware_sim.meter import Counter as StreamCounter
 from firmware_sim.wiener import WienerState, wiener
@@ -68,3 +69,37 @@ def test_every_tap_of_the_stage_against_python(name: str, floor_q15: int) -> Non
     assert device.counters["wiener"] == (int(counter.saturations[0]), 0)
     if name == "ceiling after silence":
         assert counter.saturations[0] > 0
+
+
+def likelihood_q16(power: Ints, learned: WienerState) -> int:
+    return int(wiener(power[None], copy.deepcopy(learned), 0, StreamCounter(1)).likelihood_q16[0])
+
+
+def powers_at_the_threshold(learned: WienerState, threshold_q16: int) -> Ints:
+    """Powers of one hop whose VAD sum is the threshold: all bins up to it, then bin 1, then DC, which counts once."""
+    power = learned.noise[0].copy()
+    for bins in (slice(None), slice(1, 2), slice(1)):
+        for bit in reversed(range(32)):
+            louder = power.copy()
+            louder[bins] += 1 << bit
+            if likelihood_q16(louder, learned) <= threshold_q16:
+                power = louder
+    assert likelihood_q16(power, learned) == threshold_q16
+    return power
+
+
+@pytest.mark.parametrize(("below_q16", "vad"), [(0, 1), (1, 0)])
+def test_a_likelihood_equal_to_the_threshold_is_speech_and_one_lsb_less_is_not(below_q16: int, vad: int) -> None:
+    learned = WienerState(SEED, 1)
+    device = HostDevice(None)
+    device.library.stapes_wiener.restype = ctypes.c_bool
+    for _ in range(SEED.noise_init_hops):
+        device.view("power")[:] = 1 << 30
+        assert device.library.stapes_wiener(device.state)
+        wiener(np.full((1, SEED.bins), 1 << 30), learned, 0, StreamCounter(1))
+    sum_q16 = VAD_THRESHOLD_Q16 * SEED.analysis_samples - below_q16
+    power = powers_at_the_threshold(learned, sum_q16)
+    device.view("power")[:] = power
+    assert not device.library.stapes_wiener(device.state)
+    assert device.view("likelihood_q16")[0] == sum_q16
+    assert device.view("vad")[0] == wiener(power[None], learned, 0, StreamCounter(1)).vad[0] == vad

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from golden_vectors import __main__ as door
 from golden_vectors import generate
 from golden_vectors.cases import CASES
 from tests.golden_vectors.models import save_models, small_graphs
@@ -27,6 +28,7 @@ class Evidence:
 def few_cases(monkeypatch: pytest.MonkeyPatch) -> None:
     """The set consists of a few cases, those of `evidence`."""
     monkeypatch.setattr(generate, "CASES", FEW)
+    monkeypatch.setattr(door, "CASES", FEW)
 
 
 @pytest.fixture(scope="session")

@@ -89,6 +89,51 @@ def test_without_a_reference_a_dropped_tap_is_named_by_its_digests(vector: Vecto
     assert found.expected == vector.header["digests"][33].split()[1] != found.got
 
 
+def test_without_a_reference_a_dropped_tap_is_named_before_the_kept_ones_behind_it(
+    vector: Vector, right: StreamRun
+) -> None:
+    both = spoiled(spoiled(right, "enhanced_q30", 33, 0), "pcm", 33, 9)
+    found = stream_difference(vector, both, lambda: None)
+    assert found is not None
+    assert (found.step, found.stage, found.tap) == (33, "gain", "digest")
+    assert found.expected == vector.header["digests"][33].split()[5] != found.got
+    assert found.later is not None
+    assert (found.later.stage, found.later.tap, found.later.index) == ("overlap_add", "pcm", (9,))
+    expected = int(right.taps["pcm"][33][9])
+    assert f"; seen at hop 33 (132 ms), stage overlap_add, pcm[9]: expected {expected} (" in str(found)
+
+
+def test_a_dropped_tap_whose_fault_shows_in_a_later_hop_says_so(vector: Vector, right: StreamRun) -> None:
+    both = spoiled(spoiled(right, "enhanced_q30", 33, 0), "pcm", 35, 9)
+    found = stream_difference(vector, both, lambda: None)
+    assert found is not None
+    assert (found.step, found.stage, found.tap) == (33, "gain", "digest")
+    assert found.later is not None
+    assert (found.later.step, found.later.tap) == (35, "pcm")
+
+
+def test_a_dropped_tap_is_named_before_a_kept_one_of_the_same_stage(vector: Vector, right: StreamRun) -> None:
+    both = spoiled(spoiled(right, "power", 50, 3), "wiener_gain_q15", 50, 3)
+    found = stream_difference(vector, both, lambda: right.taps)
+    assert found is not None
+    assert (found.stage, found.tap) == ("wiener", "power")
+
+
+def test_a_vector_that_lacks_a_tap_or_a_counter_is_not_equal_to_anything(vector: Vector, right: StreamRun) -> None:
+    hollow = Vector(vector.header, {"input_pcm": vector.arrays["input_pcm"]})
+    with pytest.raises(WitnessError, match="vector speech_rain is incomplete: it lacks likelihood_q16, vad"):
+        stream_difference(hollow, right, lambda: None)
+    with pytest.raises(KeyError, match="window"):
+        stream_difference(Vector({**vector.header, "counters": {}}, vector.arrays), right, lambda: None)
+
+
+def test_a_tap_with_fewer_hops_shows_both_shapes(vector: Vector, right: StreamRun) -> None:
+    short = Vector(vector.header, {**vector.arrays, "pcm": vector.arrays["pcm"][:-1]})
+    found = stream_difference(short, right, lambda: None)
+    assert found is not None
+    assert (found.tap, found.expected, found.got) == ("pcm", "shape (119, 64)", "shape (120, 64)")
+
+
 def test_a_vector_whose_arrays_contradict_its_digests_is_not_equal_to_anything(
     vector: Vector, right: StreamRun
 ) -> None:
@@ -141,6 +186,13 @@ def test_networks_part_at_the_first_step_in_order_of_computation() -> None:
     found = network_difference("net", expected, got)
     assert found is not None
     assert (found.step, found.tap, found.index, found.got) == (4, "h1", (2,), 2)
+
+
+def test_a_network_of_another_length_shows_both_shapes() -> None:
+    expected = {name: np.zeros((9, 4), np.int64) for name in ("mask", "h0", "h1")}
+    found = network_difference("net", expected, {name: values[:5] for name, values in expected.items()})
+    assert found is not None
+    assert (found.tap, found.expected, found.got) == ("h0", "shape (9, 4)", "shape (5, 4)")
 
 
 def test_the_share_of_differing_outputs() -> None:

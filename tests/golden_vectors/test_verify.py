@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,13 +15,16 @@ from firmware_sim.fixed import Ints
 from firmware_sim.graph import Graph
 from golden_vectors import executors
 from golden_vectors.__main__ import main
+from golden_vectors.cases import CASES
 from golden_vectors.errors import WitnessError
 from golden_vectors.executors import select
 from golden_vectors.executors.base import Executor, StreamExecutor, StreamInput, StreamRun
 from golden_vectors.executors.c_host import CHost
 from golden_vectors.executors.litert import LiteRt
 from golden_vectors.executors.numpy_reference import NumpyReference
-from golden_vectors.vector import load_all
+from golden_vectors.generate import build
+from golden_vectors.schema import KEPT_TAPS
+from golden_vectors.vector import Vector, load, load_all
 from golden_vectors.verify import Bench, verify
 from tests.golden_vectors.conftest import Evidence
 from tests.golden_vectors.models import small_graph, small_graphs
@@ -133,6 +139,8 @@ def test_engines_are_chosen_by_name_or_family() -> None:
 
 # ---------------------------------------------------------------- the door
 
+pytestmark = pytest.mark.usefixtures("few_cases")
+
 
 def run(evidence: Evidence, build: Path, *arguments: str) -> int:
     return main(["verify", *evidence.options, "--build", str(build), "--steps", "20", *arguments])
@@ -180,10 +188,97 @@ def test_bad_requests_are_one_line_and_exit_code_2(
     assert message in err
 
 
-def test_steps_must_be_positive(evidence: Evidence, tmp_path: Path) -> None:
+@pytest.mark.parametrize("steps", ["0", "-3", "x", "1.5", ""])
+def test_steps_are_a_whole_number_above_0(
+    evidence: Evidence, tmp_path: Path, capsys: pytest.CaptureFixture[str], steps: str
+) -> None:
+    line = wrong_arguments(capsys, *evidence.options, "--build", str(tmp_path), f"--steps={steps}")
+    assert "--steps: steps must be a whole number above 0, not" in line
+
+
+def test_wrong_arguments_are_one_line_that_names_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    line = wrong_arguments(capsys, "--nonsense")
+    assert line.startswith("golden_vectors: unrecognized arguments: --nonsense (python -m golden_vectors")
+
+
+def wrong_arguments(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The only line that verify prints before it ends with exit code 2."""
     with pytest.raises(SystemExit) as caught:
-        run(evidence, tmp_path, "--steps", "0")
-    assert caught.value.code == 2
+        main(["verify", *arguments])
+    out, err = capsys.readouterr()
+    assert (caught.value.code, out, err.count("\n")) == (2, "", 1)
+    return err
+
+
+# ---------------------------------------------------------------- what is absent is not green
+
+
+def rewrite(path: Path, *absent: str, **replaced: Any) -> None:
+    """A vector without some of its arrays, with another header, and with the right sha256."""
+    vector = load(path)
+    kept = {name: values for name, values in vector.arrays.items() if name not in absent}
+    for name, content in Vector({**vector.header, **replaced}, kept).files().items():
+        path.with_name(name).write_bytes(content)
+
+
+def delete(*paths: Path) -> None:
+    for path in paths:
+        path.unlink()
+
+
+def double(folder: Path) -> None:
+    """The vector "silence" a second time under a name of its own, honest in everything but its number."""
+    vector = load(folder / "silence.json")
+    for name, content in Vector({**vector.header, "id": "twin"}, vector.arrays).files().items():
+        (folder / name).write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda d: delete(d / "silence.json", d / "silence.npz"), "1 of 7 vectors missing: silence:"),
+        (lambda d: delete(*(p for p in d.iterdir() if p.stem != "silence")), "6 of 7 vectors missing: speech_rain, "),
+        (lambda d: delete(d / "silence.json"), "without a header (.json): silence.npz:"),
+        (lambda d: delete(d / "silence.npz"), "silence.npz: no such file"),
+        (lambda d: shutil.copy(d / "silence.json", d / "copy.json"), "the file is named copy, its id is silence"),
+        (double, "twin.json: duplicate: tcId 5 is that of silence"),
+        (
+            lambda d: rewrite(d / "silence.json", *KEPT_TAPS),
+            "silence.json: not a vector of this version: the .npz lacks",
+        ),
+        (lambda d: rewrite(d / "network_speech_int8.json", "mask"), "the .npz lacks mask"),
+        (lambda d: rewrite(d / "silence.json", counters={}), "counters must be two numbers for each of window, rfft"),
+        (lambda d: rewrite(d / "silence.json", resets=[10**9]), "resets must be ascending hops below 60"),
+        (lambda d: rewrite(d / "reset_in_speech.json", resets=[45]), "resets not as in case reset_in_speech"),
+        (lambda d: rewrite(d / "silence.json", flags=[], notes={}), "flags, notes not as in case silence"),
+    ],
+)
+def test_missing_doubled_and_hollow_vectors_are_one_line_and_exit_code_2(
+    evidence: Evidence,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    damage: Callable[[Path], object],
+    message: str,
+) -> None:
+    folder = tmp_path / "vectors"
+    shutil.copytree(evidence.vectors, folder)
+    damage(folder)
+    assert run(evidence, tmp_path, "--vectors", str(folder), "--on", "numpy") == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert message in err
+
+
+def test_a_complete_vector_of_ones_own_is_welcome_beside_the_set(
+    evidence: Evidence, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "vectors"
+    shutil.copytree(evidence.vectors, folder)
+    own = replace(next(case for case in CASES if case.id == "silence"), id="own", tc_id=100, group="own")
+    for name, content in build(own, small_graphs()).files().items():
+        (folder / name).write_bytes(content)
+    assert run(evidence, tmp_path, "--vectors", str(folder), "--on", "numpy") == 0
+    assert "own" in capsys.readouterr().out
 
 
 def test_a_stream_of_the_reference_without_a_network_is_the_wiener_stage_alone(bench: Bench) -> None:
