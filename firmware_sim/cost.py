@@ -34,7 +34,7 @@ INSTRUCTIONS = {
 
 A 64-bit square root works digit by digit (26 digits of about 6 instructions); `norm` is two CLZ and a choice.
 """
-NETWORK_MAC_INSTRUCTIONS = 4.1
+NETWORK_MAC_INSTRUCTIONS = 4.0
 """int8 weight x int16 activation in the kernel of nn.c, SXTB16 and SMLAD on one row at a time: loads, widening,
 products and loop."""
 
