@@ -189,7 +189,8 @@ def test_other_profiles_need_no_other_code(profile: Profile) -> None:
 
 def test_a_device_that_nobody_has_set_takes_the_wiener_floor_of_its_model() -> None:
     blessed = model("int16x8")
-    other = Graph(blessed.scheme, blessed.ops, blessed.inputs, blessed.outputs, {**blessed.meta, "wiener_floor_q15": 1234})
+    meta = {**blessed.meta, "wiener_floor_q15": 1234}
+    other = Graph(blessed.scheme, blessed.ops, blessed.inputs, blessed.outputs, meta)
     pcm = whole_hops(signals.noisy_speech(1.0).ravel())[: 100 * HOP]
     loop = FrameLoop(SEED, other)
     assert loop.parameters.wiener_floor_q15 == 1234
