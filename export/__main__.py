@@ -13,14 +13,15 @@ import sys
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 from rich.table import Table
 
 from export import provenance
-from export.provenance import COMMAND, ExportError, sha256, write_atomic
+from export.provenance import COMMAND, ExportError, sha256, write_all
 from export.quantize import Quality, measure, quantize_all
-from export.student import load_student
+from export.student import check_origin, load_student
 from firmware_sim import graph as graph_module
 from firmware_sim.contract import PROFILES
 from firmware_sim.graph import SCHEMES, Graph, GraphError
@@ -33,13 +34,32 @@ REPORTED = ("h0_next", "h1_next", "fc1", "mask")
 """Tensors whose distance from the float student is printed."""
 
 
-def parser() -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"stapes export: {message} ({self.prog} --help explains)", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def named_folder(text: str) -> Path:
+    """A folder with a name: an empty one would be the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name of the folder is empty; write . for the current one")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"{text!a} is not UTF-8: choose another name") from None
+    return Path(text)
+
+
+def parser() -> Parser:
     """Arguments of the door."""
-    p = argparse.ArgumentParser(prog="python -m export", description="Translate a student or a graph for the device.")
+    p = Parser(prog=COMMAND, description="Translate a student or a graph for the device.")
     p.add_argument("source", nargs="?", type=Path, help="build/student.npz or a graph; default: the blessed graph")
     p.add_argument("--to", nargs="+", choices=TARGETS, default=list(TARGETS), help="what to write (default: all)")
     p.add_argument("--scheme", choices=SCHEMES, help="int16x8 (default) or int8")
-    p.add_argument("--out", type=Path, default=Path("build"), help="folder to write to (default: build)")
+    p.add_argument("--out", type=named_folder, default=Path("build"), help="folder to write to (default: build)")
     p.add_argument("--per-channel", action="store_true", help="a student's weights: one scale per output")
     p.add_argument("--bless", action="store_true", help="a student's graphs, both schemes, become the defaults")
     return p
@@ -47,11 +67,15 @@ def parser() -> argparse.ArgumentParser:
 
 def is_graph(source: Path) -> bool:
     """Whether a file is meant as a graph; its loader then judges it."""
-    return zipfile.is_zipfile(source) and "graph.npy" in zipfile.ZipFile(source).namelist()
+    try:
+        with zipfile.ZipFile(source) as archive:
+            return "graph.npy" in archive.namelist()
+    except Exception:  # zipfile names no common class for what a damaged file raises
+        return False
 
 
-def obtain_graph(arguments: argparse.Namespace, console: Console) -> Graph:
-    """The graph to translate, quantized from a student if that is the source."""
+def obtain_graph(arguments: argparse.Namespace, console: Console) -> tuple[Graph, dict[str, Graph]]:
+    """The graph to translate, quantized from a student if that is the source, and the graphs to bless."""
     source: Path = arguments.source or BLESSED[arguments.scheme or "int16x8"]
     if arguments.source is None or is_graph(source):
         if arguments.bless or arguments.per_channel:
@@ -61,17 +85,27 @@ def obtain_graph(arguments: argparse.Namespace, console: Console) -> Graph:
         graph = Graph.load(source)
         if arguments.scheme not in (None, graph.scheme):
             raise ExportError(f"{source}: the graph is {graph.scheme}, not {arguments.scheme}; export the student")
-        return graph
+        try:
+            check_origin(graph.meta)
+        except ExportError as error:
+            raise ExportError(f"{source}: cannot be exported: {error}") from None
+        return graph, {}
     student = load_student(source)
     wanted = arguments.scheme or "int16x8"
     names = SCHEMES if arguments.bless else (wanted,)
-    graphs = quantize_all(student, names, arguments.per_channel)
+    try:
+        graphs = quantize_all(student, names, arguments.per_channel)
+    except GraphError as error:
+        raise ExportError(f"{source}: cannot be quantized: {error}") from None
     console.print(quality_table({name: measure(graph, student) for name, graph in graphs.items()}))
-    if arguments.bless:
-        for name, graph in graphs.items():
-            write_atomic(BLESSED[name], graph.to_bytes())
-            console.print(f"blessed {BLESSED[name].name}: {graph.digest}", highlight=False)
-    return graphs[wanted]
+    return graphs[wanted], graphs if arguments.bless else {}
+
+
+def refuse_to_replace_the_source(source: Path | None, files: dict[Path, bytes]) -> None:
+    """An artefact must not take the place of what it was made from, unless with the same bytes."""
+    for path, data in files.items():
+        if source and path.exists() and path.samefile(source) and path.read_bytes() != data:
+            raise ExportError(f"{path}: is also the source: give another folder with --out")
 
 
 def translate(graph: Graph, targets: Sequence[str]) -> dict[str, bytes]:
@@ -119,14 +153,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     console = Console()
     try:
-        graph = obtain_graph(arguments, console)
+        graph, blessed = obtain_graph(arguments, console)
         files = translate(graph, arguments.to)
         files["manifest.json"] = provenance.manifest(graph, files)
-        for name, data in files.items():
-            write_atomic(arguments.out / name, data)
+        written = {arguments.out / name: data for name, data in files.items()}
+        written |= {BLESSED[name]: blessed_graph.to_bytes() for name, blessed_graph in blessed.items()}
+        refuse_to_replace_the_source(arguments.source, written)
+        write_all(written)
     except (ExportError, GraphError) as error:
         print(f"stapes export: {error}", file=sys.stderr)
         return 1
+    for name, blessed_graph in blessed.items():
+        console.print(f"blessed {BLESSED[name].name}: {blessed_graph.digest}", highlight=False)
     console.print(file_table(arguments.out, files))
     return 0
 

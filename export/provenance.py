@@ -1,4 +1,4 @@
-"""Where a file comes from: the sha256 chain student -> graph -> artefact, banners, atomic writes.
+"""Where a file comes from: the sha256 chain student -> graph -> artefact, banners, writes of whole sets.
 
 No date and no path of a machine enters a generated file, so a rebuild gives the same bytes.
 """
@@ -28,18 +28,33 @@ def sha256(data: bytes) -> str:
 
 
 def write_atomic(path: Path, data: bytes) -> Path:
-    """Write data to path whole or not at all; raises ExportError when the folder cannot be written."""
-    temporary = path.with_name(f"{path.name}.part")
+    """Write data to path whole or not at all; raises ExportError when it cannot be written."""
+    write_all({path: data})
+    return path
+
+
+def write_all(files: Mapping[Path, bytes]) -> None:
+    """Write a set of files that belong together: all of them are complete before the first takes its place.
+
+    raises  ExportError, one line naming the file that cannot be written; the old files then stay as they were
+    """
+    parts = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in files}
+    path = Path()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
+        for path in files:
+            if path.is_dir():
+                raise ExportError(f"{path}: cannot be written: a folder is in its place")
+        for path, part in parts.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(files[path])
+        for path, part in parts.items():
+            os.replace(part, path)
     except OSError as error:
         raise ExportError(f"{path}: cannot be written: {error.strerror or 'input/output error'}") from None
     finally:
-        if temporary.is_file():
-            temporary.unlink()
-    return path
+        for part in parts.values():
+            if part.is_file():
+                part.unlink()
 
 
 def facts(graph: Graph) -> dict[str, str]:

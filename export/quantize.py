@@ -228,8 +228,13 @@ def measure(graph: Graph, student: Student) -> Quality:
         saturated += int(counter.saturations.sum())
         values_run += sum(values.size for values in actual.values())
     order = [name for name in graph.tensors if name in signal]
-    snr_db = {name: 10.0 * float(np.log10(signal[name] / max(noise[name], 1e-30))) for name in order}
+    snr_db = {name: decibels(signal[name], noise[name]) for name in order}
     return Quality(snr_db, saturated / values_run)
+
+
+def decibels(signal: float, noise: float) -> float:
+    """Ratio of two powers in dB; finite even where one of them is zero, 0 dB where both are."""
+    return 10.0 * float(np.log10(max(signal, 1e-30) / max(noise, 1e-30)))
 
 
 def quantize_all(student: Student, schemes: Sequence[str], per_channel: bool = False) -> dict[str, Graph]:

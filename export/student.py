@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from export.provenance import ExportError, sha256
-from firmware_sim.contract import FEATURE_FRACTION_BITS, PROFILES
+from firmware_sim.contract import FEATURE_FRACTION_BITS, FEATURE_LIMIT_Q11, PROFILES, UNITY_GAIN_Q15
 from firmware_sim.fixed import Ints
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -27,6 +26,8 @@ FORMAT, VERSION = "stapes-student", 1
 LAYERS = 2
 _LIMIT_BYTES = 1 << 28
 """Larger files are no students."""
+_LARGEST_WEIGHT = 1024.0
+"""Far above what training gives, and small enough that no folded bias leaves int64."""
 
 
 @dataclass(frozen=True)
@@ -77,41 +78,85 @@ def load_student(path: Path) -> Student:
     """
     try:
         if path.stat().st_size > _LIMIT_BYTES:
-            raise ExportError("it is too large")
+            raise ExportError(f"{path}: not a Stapes student: it is too large")
         raw = path.read_bytes()
-        with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        return _checked(arrays, sha256(raw))
     except FileNotFoundError:
         raise ExportError(f"{path}: no such file; train a student with `python -m training fit`") from None
     except OSError as error:
         raise ExportError(f"{path}: cannot be read: {error.strerror or 'input/output error'}") from None
-    except (zipfile.BadZipFile, LookupError, TypeError, ValueError, EOFError, RuntimeError, MemoryError) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ExportError(f"{path}: not a student file: {reason}") from None
+    try:
+        return _checked(_arrays(raw), sha256(raw))
+    except ExportError as error:
+        raise ExportError(f"{path}: not a Stapes student: {error}") from None
+
+
+def _arrays(raw: bytes) -> dict[str, npt.NDArray[Any]]:
+    """Every array of an .npz, by name."""
+    try:
+        with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
+            return {name: np.asarray(archive[name]) for name in archive.files}
+    except Exception:  # numpy, zipfile and zlib name no common class for what a damaged file raises
+        raise ExportError("damaged or another kind of file") from None
 
 
 def _checked(arrays: Mapping[str, npt.NDArray[Any]], digest: str) -> Student:
-    """Every array of the hand-off, with the shapes of its profile and finite values."""
-    meta = json.loads(str(arrays["meta"]))
-    if not isinstance(meta, dict) or (meta.get("format"), meta.get("version")) != (FORMAT, VERSION):
-        raise ExportError(f"meta does not say {FORMAT} version {VERSION}")
-    if meta.get("profile") not in PROFILES or not isinstance(meta.get("wiener_floor_q15"), int):
-        raise ExportError("meta names no known profile, or no wiener_floor_q15")
+    """Every array of the hand-off, with the shapes of its profile and values that can be quantized."""
+    meta = _checked_meta(arrays)
     bins = PROFILES[meta["profile"]].bins
-    weights: dict[str, Floats] = {}
-    for name, shape in expected_shapes(bins, arrays["gru.weight_hh_l0"].shape[-1]).items():
-        array = arrays[name]
-        if array.shape != shape or array.dtype.kind != "f" or not np.isfinite(array).all():
-            raise ExportError(f"{name} is not a finite float array of shape {shape}")
-        weights[name] = array.astype(np.float64)
-    x_q11, starts = arrays["calibration_x"], arrays["calibration_starts"]
+    recurrent = _array(arrays, "gru.weight_hh_l0")
+    if recurrent.ndim != 2 or recurrent.shape[1] < 1:
+        raise ExportError(f"gru.weight_hh_l0 has the shape {recurrent.shape}, not (3 * hidden, hidden)")
+    shapes = expected_shapes(bins, recurrent.shape[1])
+    weights = {name: _checked_weights(name, _array(arrays, name), shape) for name, shape in shapes.items()}
+    x_q11, starts = (_array(arrays, f"calibration_{name}") for name in ("x", "starts"))
     if x_q11.dtype != np.int16 or x_q11.ndim != 2 or x_q11.shape[1] != bins or not len(x_q11):
         raise ExportError(f"calibration_x is not int16 (frames, {bins})")
-    limits = np.append(starts.astype(np.int64), len(x_q11)) if starts.ndim == 1 else np.zeros(1, np.int64)
+    if (x_q11 < -FEATURE_LIMIT_Q11).any() or (x_q11 >= FEATURE_LIMIT_Q11).any():
+        raise ExportError(f"calibration_x leaves [{-FEATURE_LIMIT_Q11}, {FEATURE_LIMIT_Q11})")
+    whole = starts.ndim == 1 and starts.dtype.kind in "iu"
+    limits = np.append(starts.astype(np.int64), len(x_q11)) if whole else np.zeros(1, np.int64)
     if limits[0] != 0 or len(limits) < 2 or (np.diff(limits) <= 0).any():
         raise ExportError("calibration_starts does not ascend from 0 within calibration_x")
     return Student(weights, x_q11.astype(np.int64), starts.astype(np.int64), meta, digest)
+
+
+def _array(arrays: Mapping[str, npt.NDArray[Any]], name: str) -> npt.NDArray[Any]:
+    if name not in arrays:
+        raise ExportError(f"it holds no {name}")
+    return arrays[name]
+
+
+def _checked_meta(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:
+    text = str(_array(arrays, "meta"))
+    try:
+        meta = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ExportError("its meta is not JSON") from None
+    if not isinstance(meta, dict) or (meta.get("format"), meta.get("version")) != (FORMAT, VERSION):
+        raise ExportError(f"its meta does not say {FORMAT} version {VERSION}")
+    check_origin(meta)
+    return meta
+
+
+def check_origin(meta: Mapping[str, Any]) -> None:
+    """Whether a student's or a graph's meta names a known profile and a Wiener floor that the device takes.
+
+    raises  ExportError, one line without the name of the file
+    """
+    profile, floor = meta.get("profile"), meta.get("wiener_floor_q15")
+    if profile not in tuple(PROFILES):
+        raise ExportError(f"its profile is {profile!r}: this program knows {', '.join(PROFILES)}")
+    if type(floor) is not int or not 0 <= floor <= UNITY_GAIN_Q15:
+        raise ExportError(f"its wiener_floor_q15 is {floor!r}, not a whole number in [0, {UNITY_GAIN_Q15}]")
+
+
+def _checked_weights(name: str, array: npt.NDArray[Any], shape: tuple[int, ...]) -> Floats:
+    if array.shape != shape or array.dtype.kind != "f" or not np.isfinite(array).all():
+        raise ExportError(f"{name} is not a finite float array of shape {shape}")
+    largest = float(np.abs(array).max())
+    if largest > _LARGEST_WEIGHT:
+        raise ExportError(f"{name} holds {largest:g}: beyond {_LARGEST_WEIGHT:g} nothing can be quantized")
+    return array.astype(np.float64)
 
 
 def fold_layer_norm(weights: Mapping[str, Floats]) -> dict[str, Floats]:

@@ -7,17 +7,33 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from firmware_sim.contract import ContractError
 from firmware_sim.graph import GraphError
 from training.datasets import CorpusError, add_dataset_arguments, recordings_from_arguments
-from training.files import RunError
+from training.files import RunError, named_path, refuse_folder
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # measured: this GRU is slower on two threads than on one
 
 STUDENT = Path("build/student.npz")
 MODELS = {"device": Path("firmware_sim/model.npz"), "device_int8": Path("firmware_sim/model_int8.npz")}
 _STOPPED = 130
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"stapes: {message} ({self.prog} --help explains)", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def at_least_one(text: str) -> int:
+    """Whole number above 0."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,9 +55,9 @@ def _refuse(door: str, error: Exception) -> int:
     return 1
 
 
-def _parser(door: Sequence[str]) -> argparse.ArgumentParser:
+def _parser(door: Sequence[str]) -> Parser:
     """The flags of every door; those of `corpus` only where `door` names it, since it imports half of scipy."""
-    parser = argparse.ArgumentParser(prog="python -m training", description="Teach the student.")
+    parser = Parser(prog="python -m training", description="Teach the student.")
     doors = parser.add_subparsers(dest="door", required=True, metavar="corpus | fit | evaluate | enhance")
     corpus = doors.add_parser("corpus", help="fetch and build the corpus of speech and noise")
     if list(door) == ["corpus"]:
@@ -62,8 +78,8 @@ def _corpus_door(parser: argparse.ArgumentParser) -> None:
 def _fit_door(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add_dataset_arguments(parser)
-    add("--folder", type=Path, default=Path("build/fit"), help="checkpoints, log and plot (%(default)s)")
-    add("--student", type=Path, default=STUDENT, help="where the result goes (%(default)s)")
+    add("--folder", type=named_path, default=Path("build/fit"), help="checkpoints, log and plot (%(default)s)")
+    add("--student", type=named_path, default=STUDENT, help="where the result goes (%(default)s)")
     add("--minutes", type=float, default=0.0, help="budget of time (60 where no budget is given)")
     add("--blocks", type=int, default=0, help="budget of blocks; with this one a run is reproducible to the bit")
     add("--loss", choices=("compressed", "seed"), default="compressed", help="(%(default)s)")
@@ -72,9 +88,9 @@ def _fit_door(parser: argparse.ArgumentParser) -> None:
     add("--streams", type=int, default=64, help="parallel streams (%(default)s)")
     add("--patience", type=int, default=0, help="stop after so many validations without a better one (0: never)")
     add("--seed", type=int, default=0, help="initial weights and mixtures (%(default)s)")
-    add("--threads", type=int, default=1, help="threads of torch (%(default)s)")
+    add("--threads", type=at_least_one, default=1, help="threads of torch (%(default)s)")
     add("--resume", action="store_true", help="go on from the checkpoint in --folder")
-    add("--start-from", type=Path, help="begin with the weights of another run's checkpoint")
+    add("--start-from", type=named_path, help="begin with the weights of another run's checkpoint")
     add("--export-only", action="store_true", help="write --student from the best checkpoint so far; do not train")
     parser.set_defaults(run=_fit)
 
@@ -87,18 +103,19 @@ def _fit(arguments: argparse.Namespace) -> int:
 
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)
+    refuse_folder(arguments.student)
+    settings = FitSettings(
+        loss=arguments.loss,
+        schedule=arguments.schedule,
+        learning_rate=arguments.learning_rate,
+        blocks=arguments.blocks,
+        minutes=arguments.minutes or (0.0 if arguments.blocks else 60.0),
+        streams=arguments.streams,
+        seed=arguments.seed,
+        patience=arguments.patience,
+    )
     recordings = recordings_from_arguments(arguments)
     if not arguments.export_only:
-        settings = FitSettings(
-            loss=arguments.loss,
-            schedule=arguments.schedule,
-            learning_rate=arguments.learning_rate,
-            blocks=arguments.blocks,
-            minutes=arguments.minutes or (0.0 if arguments.blocks else 60.0),
-            streams=arguments.streams,
-            seed=arguments.seed,
-            patience=arguments.patience,
-        )
         fit(recordings, settings, arguments.folder, resume=arguments.resume, start_from=arguments.start_from)
     hand_off(arguments.folder, arguments.student, recordings)
     print(f"wrote {arguments.student}")
@@ -108,11 +125,11 @@ def _fit(arguments: argparse.Namespace) -> int:
 def _evaluate_door(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add_dataset_arguments(parser)
-    add("--student", type=Path, help=f"float student ({STUDENT} where it exists)")
-    add("--model", type=Path, help=f"integer model ({' and '.join(map(str, MODELS.values()))} where they exist)")
-    add("--pairs", type=int, default=8, help="speech/noise pairs, each at five SNRs (%(default)s)")
-    add("--jobs", type=int, default=2, help="processes (%(default)s)")
-    add("-o", "--output", type=Path, default=Path("build/evaluation.json"), help="(%(default)s)")
+    add("--student", type=named_path, help=f"float student ({STUDENT} where it exists)")
+    add("--model", type=named_path, help=f"integer model ({' and '.join(map(str, MODELS.values()))} where they exist)")
+    add("--pairs", type=at_least_one, default=8, help="speech/noise pairs, each at five SNRs (%(default)s)")
+    add("--jobs", type=at_least_one, default=2, help="processes (%(default)s)")
+    add("-o", "--output", type=named_path, default=Path("build/evaluation.json"), help="(%(default)s)")
     parser.set_defaults(run=_evaluate)
 
 
@@ -120,6 +137,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from training.evaluate import SystemChoice, evaluate, print_table, write_evaluation
     from training.progress import Report
 
+    refuse_folder(arguments.output)
     student = arguments.student or (STUDENT if STUDENT.is_file() else None)
     if arguments.model:
         models = {"device": arguments.model}
@@ -136,9 +154,9 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 def _enhance_door(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("input", type=Path, help="audio file of any rate and number of channels")
-    add("-o", "--output", type=Path, required=True, help="16-bit file, format after its name")
-    add("--student", type=Path, default=STUDENT, help="(%(default)s)")
+    add("input", type=named_path, help="audio file of any rate and number of channels")
+    add("-o", "--output", type=named_path, required=True, help="16-bit file, format after its name")
+    add("--student", type=named_path, default=STUDENT, help="(%(default)s)")
     add("--wiener-only", action="store_true", help="the classical filter alone, without a student")
     parser.set_defaults(run=_enhance)
 

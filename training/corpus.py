@@ -61,14 +61,17 @@ from training.corpus_sources import (
     packages,
 )
 from training.datasets import SPLITS, CorpusError
+from training.files import named_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the door `python -m training corpus`."""
-    parser.add_argument("--out", type=Path, default=Path("build/corpus"), help="folder of the corpus (%(default)s)")
+    parser.add_argument(
+        "--out", type=named_path, default=Path("build/corpus"), help="folder of the corpus (%(default)s)"
+    )
     parser.add_argument(
         "--cache",
-        type=Path,
+        type=named_path,
         default=Path("build/corpus_cache"),
         help="archives and their contents, 3 GB, may be deleted afterwards (%(default)s)",
     )
@@ -82,8 +85,11 @@ def main(args: argparse.Namespace) -> int:
     console = Console()
     try:
         build_corpus(args.out, args.cache, args.small, args.jobs, console)
-    except (CorpusError, OSError) as error:
+    except CorpusError as error:
         print(f"stapes: corpus: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"stapes: corpus: {error.filename or args.out}: {error.strerror or error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stapes: corpus: stopped; the same command goes on from here", file=sys.stderr)
@@ -94,10 +100,14 @@ def main(args: argparse.Namespace) -> int:
 def build_corpus(out: Path, cache: Path, small: bool, jobs: int, console: Console) -> list[Row]:
     """Fetch, clean and list everything; returns the manifest's rows.
 
-    raises    CorpusError: no apt, unknown package, failed download, no space, `jobs` below 1
+    raises    CorpusError: no apt, unknown package, failed download, no space, `jobs` below 1, a file for a folder
     """
     if jobs < 1:
         raise CorpusError(f"--jobs is {jobs}: give at least 1")
+    for folder in (out, cache):
+        nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not nearest.is_dir():
+            raise CorpusError(f"{folder}: {nearest} is a file, not a folder: give another folder")
     require_tools()
     archives = locate(packages(small), cache)
     check_space(archives, cache)

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from training.files import named_path
 
 SPLITS = ("train", "validation", "test")
 KINDS = ("speech", "noise")
@@ -58,12 +61,15 @@ def load_manifest(corpus: Path | str, splits: Iterable[str] = SPLITS) -> list[Re
     if not manifest.is_file():
         raise CorpusError(f"no corpus manifest at {manifest}: build it with `python -m training corpus`")
     wanted = set(splits)
-    with manifest.open(newline="", encoding="utf-8") as stream:
-        reader = csv.DictReader(stream)
-        missing = {"file", "split", "kind", "seconds"} - set(reader.fieldnames or ())
-        if missing:
-            raise CorpusError(f"{manifest} is not a corpus manifest: no column {', '.join(sorted(missing))}")
-        rows = [_manifest_row(manifest, row) for row in reader if row["split"] in wanted]
+    try:
+        text = manifest.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise CorpusError(f"{manifest} is not a corpus manifest: it is not UTF-8 text") from None
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    missing = {"file", "split", "kind", "seconds"} - set(reader.fieldnames or ())
+    if missing:
+        raise CorpusError(f"{manifest} is not a corpus manifest: no column {', '.join(sorted(missing))}")
+    rows = [_manifest_row(manifest, row) for row in reader if row["split"] in wanted]
     if not rows:
         raise CorpusError(f"{manifest} lists no recordings of {', '.join(sorted(wanted))}: rebuild the corpus")
     absent = next((row.path for row in rows if not row.path.is_file()), None)
@@ -104,7 +110,7 @@ def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
         "--speech": "any folder of clean speech, a folder a talker where talkers are known",
         "--noise": "any folder of noise, a folder a kind where kinds are known",
     }.items():
-        group.add_argument(flag, type=Path, metavar="DIR", help=text)
+        group.add_argument(flag, type=named_path, metavar="DIR", help=text)
 
 
 def recordings_from_arguments(args: argparse.Namespace) -> list[Recording]:

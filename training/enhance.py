@@ -10,8 +10,9 @@ import soxr
 import torch
 from numpy.typing import NDArray
 
+from firmware_sim.audio import AudioError, Source
 from training.audio import RATE_HZ
-from training.files import RunError, write_whole
+from training.files import RunError, refuse_folder, refuse_same_file, write_whole
 from training.frontend import (
     GAIN_FLOOR,
     HOP,
@@ -59,17 +60,17 @@ def enhance_streams(
 def read_channels(path: Path) -> tuple[NDArray[np.float32], int]:
     """All channels of an audio file at its own rate: float32 (channels, samples), rate in Hz.
 
-    raises   RunError: absent, not audio, empty, or samples that are not finite
+    raises   RunError: absent, not audio, empty, truncated, or samples that are not finite
     """
     try:
-        samples, rate_hz = soundfile.read(str(path), dtype="float32", always_2d=True)
-    except (OSError, RuntimeError) as error:
-        raise RunError(f"cannot read {path} as audio: {str(error).splitlines()[0]}") from None
-    if not len(samples):
-        raise RunError(f"{path} holds no samples")
-    if not np.isfinite(samples).all():
-        raise RunError(f"{path} holds samples that are not finite: export it again")
-    return np.ascontiguousarray(samples.T), int(rate_hz)
+        source = Source(path)
+        try:
+            samples = np.concatenate([block.astype(np.float32) for block in source.blocks()])
+        finally:
+            source.close()
+    except AudioError as error:
+        raise RunError(str(error)) from None
+    return np.ascontiguousarray(samples.T), source.rate_hz
 
 
 def write_channels(path: Path, audio: NDArray[np.floating], rate_hz: int) -> None:
@@ -90,8 +91,10 @@ def write_channels(path: Path, audio: NDArray[np.floating], rate_hz: int) -> Non
 def enhance_file(source: Path, target: Path, student: Student | None) -> None:
     """Every channel through its own stream; length, channels and rate stay. Content above 8 kHz is lost.
 
-    raises   RunError: see `read_channels` and `write_channels`
+    raises   RunError: the target is the source; see `read_channels` and `write_channels`
     """
+    refuse_same_file(target, source)
+    refuse_folder(target)
     audio, rate_hz = read_channels(source)
     samples = audio.shape[1]
     narrow = soxr.resample(audio.T, rate_hz, RATE_HZ, quality="HQ").T if rate_hz != RATE_HZ else audio

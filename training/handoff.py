@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 import torch
@@ -97,18 +97,31 @@ def load_student(path: Path) -> tuple[Student, dict[str, Any]]:
     raises   HandoffError: absent, damaged, or another format or profile
     """
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        meta = json.loads(str(arrays["meta"]))
-        if (meta["format"], meta["version"], meta["profile"]) != (FORMAT, VERSION, DEFAULT_PROFILE):
-            raise HandoffError(f"{path} is a {meta['format']} v{meta['version']} for profile {meta['profile']}")
-        student = Student()
-        student.load_state_dict({name: torch.from_numpy(arrays[name]) for name in student.state_dict()})
+        raw = path.read_bytes()
     except FileNotFoundError:
         raise HandoffError(f"no student at {path}: train one with `python -m training fit`") from None
-    except HandoffError:
-        raise
-    except (OSError, EOFError, BadZipFile, KeyError, ValueError, RuntimeError, TypeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise HandoffError(f"{path} is not a student file ({reason}): train one again") from None
+    except OSError as error:
+        raise HandoffError(f"{path}: cannot be read: {error.strerror or error}") from None
+    try:
+        with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
+            arrays = {name: np.asarray(archive[name]) for name in archive.files}
+        meta = dict(json.loads(str(arrays["meta"])))
+    except Exception:  # numpy, zipfile and zlib name no common class for what a damaged file raises
+        raise HandoffError(f"{path}: not a Stapes student: damaged or another kind of file") from None
+    found = tuple(meta.get(key) for key in ("format", "version", "profile"))
+    if found != (FORMAT, VERSION, DEFAULT_PROFILE):
+        raise HandoffError(f"{path}: is a {found[0]} v{found[1]} for profile {found[2]}, not a {FORMAT} v{VERSION}")
+    student = Student()
+    for name, tensor in student.state_dict().items():
+        _refuse_other_array(path, name, arrays.get(name), tuple(tensor.shape))
+        tensor.copy_(torch.from_numpy(arrays[name]))
     return student.eval(), meta
+
+
+def _refuse_other_array(path: Path, name: str, array: NDArray[Any] | None, shape: tuple[int, ...]) -> None:
+    if array is None:
+        raise HandoffError(f"{path}: not a Stapes student: it holds no {name}")
+    if array.shape != shape:
+        raise HandoffError(f"{path}: a student of another size: {name} is {array.shape}, here it must be {shape}")
+    if array.dtype.kind != "f" or not np.isfinite(array).all():
+        raise HandoffError(f"{path}: not a Stapes student: {name} holds values that are not finite floats")

@@ -20,6 +20,7 @@ import soundfile
 
 from training.audio import read_audio
 from training.datasets import SPLITS, CorpusError, Recording
+from training.files import is_utf8
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3"}
 _SPLIT_NAMES = {
@@ -240,7 +241,11 @@ def _folder(root: Path | str, name: str) -> Path:
 
 
 def _audio_files(root: Path) -> list[Path]:
-    return sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    files = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    for path in files:
+        if not is_utf8(path):
+            raise CorpusError(f"the name of {str(path)!a} is not UTF-8: rename the file or its folder")
+    return files
 
 
 def _required_audio_files(root: Path) -> list[Path]:

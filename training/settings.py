@@ -48,10 +48,16 @@ class FitSettings:
             raise RunError(f"unknown schedule '{self.schedule}': choose one of {', '.join(SCHEDULES)}")
         if self.loss not in LOSSES:
             raise RunError(f"unknown loss '{self.loss}': choose one of {', '.join(LOSSES)}")
-        if self.blocks <= 0 and self.minutes <= 0:
+        if not (math.isfinite(self.minutes) and self.minutes >= 0 and self.blocks >= 0):
+            raise RunError(f"a budget of {self.minutes:g} minutes, {self.blocks} blocks: give finite ones from 0 up")
+        if self.blocks == 0 and self.minutes == 0:
             raise RunError("no budget: set --minutes or --blocks above 0")
-        if self.learning_rate <= 0 or self.streams <= 0:
-            raise RunError("the learning rate and the number of streams must be above 0")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise RunError(f"the learning rate is {self.learning_rate:g}: it must be above 0 and finite")
+        if self.streams <= 0:
+            raise RunError(f"{self.streams} streams: their number must be above 0")
+        if self.patience < 0 or not 0 <= self.seed < 1 << 32:
+            raise RunError(f"patience {self.patience}, seed {self.seed}: neither may be below 0, nor the seed 2^32")
         if self.chunk_frames <= INIT_FRAMES + 512 // HOP:
             raise RunError(f"a chunk of {self.chunk_frames} frames ends before the loss begins: 40 is the least")
 

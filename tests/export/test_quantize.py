@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from export.quantize import (
     calibrate,
+    decibels,
     measure,
     quantize,
     quantize_bias,
@@ -19,6 +22,7 @@ from export.student import (
     fold_layer_norm,
 )  # fmt: skip
 from firmware_sim.blocks import INT8, INT16X8, RECIPES, Dense
+from firmware_sim.graph import GraphError
 from tests.synthetic_student import features_q11, synthetic_student
 
 
@@ -86,6 +90,27 @@ def test_quantization_is_deterministic_and_names_its_student() -> None:
     assert first.meta["student_sha256"] == student.sha256
     assert first.meta["weight_scales"] == "per tensor"
     assert quantize(synthetic_student(seed=1, hidden=16, frames=30), INT16X8).digest != first.digest
+
+
+@pytest.mark.parametrize(("scheme", "size"), [("int16x8", 0.0), ("int8", 0.0), ("int8", 1024.0)])
+def test_zeros_and_the_largest_weights_of_a_file_are_measured_without_a_warning(scheme: str, size: float) -> None:
+    student = synthetic_student(hidden=1, frames=10)
+    changed = replace(student, weights={name: size * np.sign(array) for name, array in student.weights.items()})
+    quality = measure(quantize(changed, RECIPES[scheme]), changed)
+    assert np.isfinite(list(quality.snr_db.values())).all()
+
+
+def test_weights_too_large_for_the_tie_free_scheme_are_refused_without_a_warning() -> None:
+    student = synthetic_student(hidden=8, frames=10)
+    changed = replace(student, weights={name: 1024 * np.sign(array) for name, array in student.weights.items()})
+    with pytest.raises(GraphError, match="gru0_x_rz: an int16 requantising scale"):
+        quantize(changed, INT16X8)
+
+
+def test_decibels_of_silence_are_finite() -> None:
+    assert decibels(0.0, 0.0) == 0.0
+    assert decibels(0.0, 1.0) == -300.0
+    assert decibels(100.0, 1.0) == 20.0
 
 
 def test_calibration_runs_streams_of_different_lengths_each_from_home() -> None:

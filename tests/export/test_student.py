@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from export.provenance import ExportError
 from export.student import FloatNetwork, expected_shapes, fold_layer_norm, load_student, real_features
-from tests.synthetic_student import save_student, synthetic_student
+from tests.synthetic_student import META, save_student, synthetic_student
 
 
 def test_against_torch_gru_with_the_gates_in_pytorch_order() -> None:
@@ -52,11 +53,15 @@ def test_a_student_file_comes_back_with_its_sha256(tmp_path: Path) -> None:
     assert len(loaded.sha256) == 64
 
 
+def meta_with(floor: object) -> np.ndarray:
+    return np.array(json.dumps({**META, "wiener_floor_q15": floor}))
+
+
 @pytest.mark.parametrize(
     ("replaced", "message"),
     [
         ({"meta": None}, "meta"),
-        ({"meta": np.array("{")}, "not a student file"),
+        ({"meta": np.array("{")}, "not a Stapes student: its meta is not JSON"),
         ({"meta": np.array("[]")}, "version 1"),
         ({"meta": np.array('{"format": "stapes-student", "version": 1, "profile": "x"}')}, "profile"),
         ({"fc1.bias": None}, "fc1.bias"),
@@ -65,7 +70,17 @@ def test_a_student_file_comes_back_with_its_sha256(tmp_path: Path) -> None:
         ({"calibration_x": np.zeros((4, 65), np.float32)}, "calibration_x"),
         ({"calibration_starts": np.array([0, 40])}, "calibration_starts"),
         ({"calibration_starts": np.array([3, 4])}, "calibration_starts"),
-        ({"calibration_x": np.array([{}], dtype=object)}, "not a student file"),
+        ({"calibration_x": np.array([{}], dtype=object)}, "not a Stapes student: damaged or another kind of file"),
+        ({"calibration_x": np.full((30, 65), 1 << 14, np.int16)}, "calibration_x leaves"),
+        ({"calibration_starts": np.array([0.0, np.nan])}, "calibration_starts"),
+        ({"gru.weight_hh_l0": np.zeros((0, 0), np.float32)}, r"gru.weight_hh_l0 has the shape \(0, 0\)"),
+        ({"gru.weight_hh_l0": np.float32(1)}, r"gru.weight_hh_l0 has the shape \(\)"),
+        ({"fc2.bias": np.full(65, 1e30, np.float32)}, "fc2.bias holds 1e\\+30"),
+        ({"fc1.weight": np.full((16, 16), -1e300)}, "fc1.weight holds 1e\\+300"),
+        ({"meta": meta_with(1 << 30)}, "wiener_floor_q15 is 1073741824"),
+        ({"meta": meta_with(-5)}, "wiener_floor_q15 is -5"),
+        ({"meta": meta_with(True)}, "wiener_floor_q15 is True"),
+        ({"meta": meta_with(None)}, "wiener_floor_q15 is None"),
     ],
 )
 def test_a_damaged_student_gives_one_clear_line(replaced: dict[str, object], message: str, tmp_path: Path) -> None:

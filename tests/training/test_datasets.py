@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -257,6 +258,22 @@ def test_folders_with_nothing_too_little_or_no_audio_are_refused(tree: Tree) -> 
     }.items():
         with pytest.raises(CorpusError, match=message):
             layouts.load_noise_folder(root / name)
+
+
+def test_a_file_name_that_is_not_utf8_is_refused_in_one_line(tree: Tree) -> None:
+    root = tree(f"{talker}/1.wav" for talker in "abcd")
+    (root / "a/1.wav").rename(root / os.fsdecode(b"a/\xff.wav"))
+    for load in (layouts.load_speech_folder, layouts.load_noise_folder):
+        with pytest.raises(CorpusError, match=r"\\udcff.wav' is not UTF-8: rename") as caught:
+            load(root)
+        assert "\n" not in str(caught.value)
+        assert str(caught.value).isascii()
+
+
+def test_a_manifest_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_bytes(b"file,split\xff\n")
+    with pytest.raises(CorpusError, match="it is not UTF-8 text"):
+        load_manifest(tmp_path)
 
 
 def parsed(*flags: object) -> argparse.Namespace:

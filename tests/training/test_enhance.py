@@ -54,10 +54,10 @@ def test_files_that_cannot_be_read_or_written_are_refused(tmp_path: Path) -> Non
     soundfile.write(tmp_path / "nan.wav", np.full(100, np.nan), 16000, subtype="FLOAT")
     soundfile.write(tmp_path / "good.wav", np.zeros(100), 16000)
     for name, message in [
-        ("absent.wav", "cannot read"),
-        ("text.wav", "cannot read"),
+        ("absent.wav", "no such file"),
+        ("text.wav", "not a sound file"),
         ("empty.wav", "no samples"),
-        ("nan.wav", "not finite"),
+        ("nan.wav", "NaN or infinite"),
     ]:
         with pytest.raises(RunError, match=message):
             enhance_file(tmp_path / name, tmp_path / "out.wav", None)
@@ -66,3 +66,32 @@ def test_files_that_cannot_be_read_or_written_are_refused(tmp_path: Path) -> Non
     with pytest.raises(RunError, match="cannot write"):
         enhance_file(tmp_path / "good.wav", tmp_path / "text.wav" / "out.wav", None)
     assert not (tmp_path / "out.wav").exists()
+
+
+def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "whole.wav", np.zeros(8000), 16000)
+    (tmp_path / "cut.wav").write_bytes((tmp_path / "whole.wav").read_bytes()[:9044])
+    with pytest.raises(RunError, match="truncated: the header promises 16000 bytes of samples, 9000 are there"):
+        enhance_file(tmp_path / "cut.wav", tmp_path / "out.wav", None)
+    assert not (tmp_path / "out.wav").exists()
+
+
+@pytest.mark.parametrize("link", ["none", "symbolic", "hard"])
+def test_the_input_is_never_overwritten(tmp_path: Path, link: str) -> None:
+    source, target = tmp_path / "same.wav", tmp_path / ("same.wav" if link == "none" else "link.wav")
+    soundfile.write(source, np.full(1000, 0.5), 16000)
+    if link == "symbolic":
+        target.symlink_to(source)
+    elif link == "hard":
+        target.hardlink_to(source)
+    before = source.read_bytes()
+    with pytest.raises(RunError, match="is also the input"):
+        enhance_file(source, target, None)
+    assert source.read_bytes() == before
+
+
+def test_a_failed_write_leaves_nothing_behind(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "in.wav", np.zeros((100, 9)), 16000)
+    with pytest.raises(RunError, match="cannot write"):
+        enhance_file(tmp_path / "in.wav", tmp_path / "out.flac", None)  # FLAC holds 8 channels
+    assert [path.name for path in tmp_path.iterdir()] == ["in.wav"]

@@ -14,6 +14,8 @@ from rich.console import Console
 
 import export.student
 from export.quantize import quantize_all
+from firmware_sim.contract import ContractError
+from firmware_sim.graph import Graph
 from tests import signals
 from tests.training.small import recordings
 from training.evaluate import Score, SystemChoice, evaluate, make_system, print_table, summarise, write_evaluation
@@ -89,6 +91,14 @@ def test_the_file_and_the_table_tell_the_same(tmp_path: Path) -> None:
     console = Console(width=160, record=True, file=io.StringIO())
     print_table(scores, console)
     assert "-0.250" in console.export_text()
+
+
+def test_a_model_of_an_unknown_profile_is_refused(graphs: dict[str, Graph], tmp_path: Path) -> None:
+    whole = graphs["int16x8"]
+    changed = Graph(whole.scheme, whole.ops, whole.inputs, whole.outputs, {**whole.meta, "profile": "x"})
+    changed.save(tmp_path / "model.npz")
+    with pytest.raises(ContractError, match="is for profile 'x'"):
+        make_system("device", SystemChoice(None, {"device": tmp_path / "model.npz"}))
 
 
 def test_what_cannot_be_evaluated_is_refused(tmp_path: Path) -> None:

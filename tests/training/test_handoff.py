@@ -78,18 +78,40 @@ def test_damaged_and_foreign_files_are_refused(student: Student, features: Calib
         load_student(path)
     save_student(path, student, features, {})
     whole = path.read_bytes()
-    for damage in (b"", whole[:1000], b"RIFF" + whole[4:]):
+    for damage in (b"", whole[:1000], b"RIFF....WAVE", b"\x80\x04garbage"):
         path.write_bytes(damage)
-        with pytest.raises(HandoffError, match="is not a student file"):
+        with pytest.raises(HandoffError, match=r"not a Stapes student: damaged or another kind of file$"):
             load_student(path)
     np.savez(path, a=np.zeros(3))
-    with pytest.raises(HandoffError, match="is not a student file"):
+    with pytest.raises(HandoffError, match="not a Stapes student"):
         load_student(path)
     save_student(path, student, features, {"version": 99})
     with pytest.raises(HandoffError, match="v99"):
         load_student(path)
-    with pytest.raises(HandoffError, match="is not a student file"):
+    with pytest.raises(HandoffError, match="cannot be read: Is a directory"):
         load_student(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("fc1.bias", np.zeros(16, np.float32), r"another size: fc1.bias is \(16,\), here it must be \(128,\)"),
+        ("fc1.bias", np.full(128, np.nan, np.float32), "fc1.bias holds values that are not finite floats"),
+        ("fc1.bias", np.full(128, "x"), "fc1.bias holds values that are not finite floats"),
+        ("fc1.bias", None, "it holds no fc1.bias"),
+    ],
+)
+def test_a_student_with_a_wrong_array_says_which(
+    student: Student, features: Calibration, tmp_path: Path, name: str, array: np.ndarray | None, message: str
+) -> None:
+    path = tmp_path / "student.npz"
+    save_student(path, student, features, {})
+    with np.load(path) as archive:
+        arrays = {**archive, name: array}
+    np.savez(path, **{key: value for key, value in arrays.items() if value is not None})
+    with pytest.raises(HandoffError, match=message) as caught:
+        load_student(path)
+    assert "\n" not in str(caught.value)
 
 
 def test_the_corpus_digest_names_content_and_not_place(tmp_path: Path) -> None:

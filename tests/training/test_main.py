@@ -32,15 +32,49 @@ def test_enhance_runs_the_wiener_stage_on_a_real_recording(tmp_path: Path) -> No
     ("line", "message"),
     [
         ("enhance {data}/noisy.wav -o {tmp}/out.wav --student {tmp}/none.npz", "enhance: no student at"),
-        ("enhance {tmp}/none.wav -o {tmp}/out.wav --wiener-only", "enhance: cannot read"),
+        ("enhance {tmp}/none.wav -o {tmp}/out.wav --wiener-only", "none.wav: no such file"),
         ("fit --corpus {tmp}", "fit: no corpus manifest at"),
         ("evaluate --corpus {tmp}", "evaluate: no corpus manifest at"),
+        ("evaluate --corpus {tmp} -o {tmp}", "it is a folder"),
+        ("fit --corpus {tmp} --student {tmp}", "it is a folder"),
+        ("fit --corpus {tmp} --minutes -1", "a budget of -1 minutes"),
+        ("fit --corpus {tmp} --minutes nan", "a budget of nan minutes"),
+        ("fit --corpus {tmp} --blocks -1", "-1 blocks"),
+        ("fit --corpus {tmp} --learning-rate nan", "the learning rate is nan"),
+        ("fit --corpus {tmp} --streams 0", "0 streams"),
+        ("fit --corpus {tmp} --patience -1", "patience -1"),
+        ("fit --corpus {tmp} --seed -1", "seed -1"),
+        ("corpus --out {data}/noisy.wav --cache {tmp}", "is a file, not a folder"),
+        ("corpus --out {tmp} --cache {data}/noisy.wav/deeper", "is a file, not a folder"),
     ],
 )
 def test_a_refusal_is_one_line(line: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(line.format(data=DATA, tmp=tmp_path).split()) == 1
     assert message in refusal(capsys)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["evaluate", "--pairs", "0"], "--pairs: '0' is not a whole number of at least 1 (python -m training evaluate"),
+        (["evaluate", "--jobs", "0"], "--jobs: '0' is not a whole number of at least 1"),
+        (["fit", "--threads", "-1"], "--threads: '-1' is not a whole number of at least 1"),
+        (["fit", "--minutes", "long"], "--minutes: invalid float value: 'long'"),
+        (["fit", "--student", ""], "--student: the name is empty"),
+        (["fit", "--speech", ""], "--speech: the name is empty"),
+        (["corpus", "--out", ""], "--out: the name is empty"),
+        (["enhance", "bad\udcff.wav", "-o", "out.wav"], "is not UTF-8"),
+        (["enhance"], "the following arguments are required: input, -o/--output"),
+        (["dance"], "invalid choice: 'dance'"),
+        ([], "the following arguments are required"),
+    ],
+)
+def test_wrong_arguments_are_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == 2
+    assert message in refusal(capsys)
 
 
 def test_flags_of_fit_become_its_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
