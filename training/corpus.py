@@ -107,7 +107,7 @@ def build_corpus(out: Path, cache: Path, small: bool, jobs: int, console: Consol
     for folder in (out, cache):
         nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         if not nearest.is_dir():
-            raise CorpusError(f"{folder}: {nearest} is a file, not a folder: give another folder")
+            raise CorpusError(f"cannot build in {folder}: {nearest} is a file, not a folder")
     require_tools()
     archives = locate(packages(small), cache)
     check_space(archives, cache)

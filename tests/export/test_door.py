@@ -206,9 +206,3 @@ def test_garbage_is_named_without_numpys_advice(tmp_path: Path, capsys: pytest.C
         path.write_bytes(garbage)
         assert door.main([str(path), "--out", str(tmp_path / "out")]) == 1
         assert refusal(capsys) == f"stapes export: {path}: not a Stapes student: damaged or another kind of file\n"
-
-
-def test_the_smallest_student_exports_without_a_warning(tmp_path: Path) -> None:
-    path = save_student(synthetic_student(hidden=1, frames=10), tmp_path / "student.npz")
-    for scheme in ("int16x8", "int8"):
-        assert door.main([str(path), "--scheme", scheme, "--to", "graph", "--out", str(tmp_path / scheme)]) == 0
