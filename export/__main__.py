@@ -61,6 +61,7 @@ def parser() -> Parser:
     p.add_argument("--scheme", choices=SCHEMES, help="int16x8 (default) or int8")
     p.add_argument("--out", type=named_folder, default=Path("build"), help="folder to write to (default: build)")
     p.add_argument("--per-channel", action="store_true", help="a student's weights: one scale per output")
+    p.add_argument("--paired", action="store_true", help="c: weights for the Cortex-M's dual multiply-accumulate")
     p.add_argument("--bless", action="store_true", help="a student's graphs, both schemes, become the defaults")
     return p
 
@@ -108,8 +109,8 @@ def refuse_to_replace_the_source(source: Path | None, files: dict[Path, bytes]) 
             raise ExportError(f"{path}: is also the source: give another folder with --out")
 
 
-def translate(graph: Graph, targets: Sequence[str]) -> dict[str, bytes]:
-    """Files of the targets, by name."""
+def translate(graph: Graph, targets: Sequence[str], paired: bool = False) -> dict[str, bytes]:
+    """Files of the targets, by name; `paired` is for the C."""
     files: dict[str, bytes] = {}
     if "graph" in targets:
         files["stapes_graph.npz"] = graph.to_bytes()
@@ -127,7 +128,7 @@ def translate(graph: Graph, targets: Sequence[str]) -> dict[str, bytes]:
     if "c" in targets:
         from export.c_writer import to_c
 
-        files |= to_c(graph, PROFILES[graph.meta["profile"]])
+        files |= to_c(graph, PROFILES[graph.meta["profile"]], paired)
     return files
 
 
@@ -154,7 +155,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console()
     try:
         graph, blessed = obtain_graph(arguments, console)
-        files = translate(graph, arguments.to)
+        files = translate(graph, arguments.to, arguments.paired)
         files["manifest.json"] = provenance.manifest(graph, files)
         written = {arguments.out / name: data for name, data in files.items()}
         written |= {BLESSED[name]: blessed_graph.to_bytes() for name, blessed_graph in blessed.items()}

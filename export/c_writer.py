@@ -32,9 +32,13 @@ SYMBOLS = (
 
 
 class CWriter:
-    """The writer that op pages call: constants go to flash, calls into `stapes_network_step` in order."""
+    """The writer that op pages call: constants go to flash, calls into `stapes_network_step` in order.
 
-    def __init__(self) -> None:
+    paired  weights in the order of the Cortex-M's dual multiply-accumulate, where a kernel for it exists
+    """
+
+    def __init__(self, paired: bool = False) -> None:
+        self.paired = paired
         self.arrays: list[str] = []
         self.flash: dict[str, int] = {}
         self.calls: list[str] = []
@@ -42,13 +46,13 @@ class CWriter:
 
     # ------------------------------------------------------------ words for op pages
 
-    def constant(self, name: str, dtype: str, values: Any) -> str:
-        """A constant array in flash; returns its name."""
+    def constant(self, name: str, dtype: str, values: Any, align: int = 0) -> str:
+        """A constant array in flash, at a multiple of `align` bytes if that is more than its own; returns its name."""
         if name in self.flash:
             raise ExportError(f"constant {name} is written twice")
         flat = np.asarray(values).reshape(-1)
         self.flash[name] = BYTES[dtype] * flat.size
-        self.arrays.append(array(f"static const {dtype}_t {name}", flat))
+        self.arrays.append(array(f"{f'_Alignas({align}) ' if align else ''}static const {dtype}_t {name}", flat))
         return name
 
     def struct(self, ctype: str, name: str, **members: Any) -> str:
@@ -102,9 +106,9 @@ def _braces(rescale: Rescale) -> str:
 class Network:
     """The generated part of the device for one graph; graph None: no network, the mask is one."""
 
-    def __init__(self, graph: Graph | None, profile: Profile):
+    def __init__(self, graph: Graph | None, profile: Profile, paired: bool = False):
         self.graph, self.profile = graph, profile
-        self.writer = CWriter()
+        self.writer = CWriter(paired)
         self.tensors: list[Tensor] = []
         if graph is not None:
             _check(graph, profile)
@@ -120,14 +124,20 @@ class Network:
     @property
     def ram_bytes(self) -> int:
         """sizeof(stapes_network_t)."""
-        return sum(BYTES[t.dtype] * t.shape[0] for t in self.members) or 1
+        return sum(-(-BYTES[t.dtype] * t.shape[0] // self._align) * self._align for t in self.members) or 1
+
+    @property
+    def _align(self) -> int:
+        """Every tensor begins at a multiple of this: what paired kernels load words from."""
+        return 4 if self.writer.paired else 1
 
     # ------------------------------------------------------------ stapes_model.h
 
     def header(self, head: str, digest: str, state_bytes: int, memory_map: str) -> str:
         """stapes_model.h; the digest of the configuration is part of every symbol."""
         own_names = "".join(f"#define {name} {name}_{digest[:8]}\n" for name in SYMBOLS)
-        members = "".join(f"    {t.dtype}_t {t.name}[{t.shape[0]}];\n" for t in self.members)
+        align = f"_Alignas({self._align}) " if self.writer.paired else ""
+        members = "".join(f"    {align}{t.dtype}_t {t.name}[{t.shape[0]}];\n" for t in self.members)
         return f"""{head}#ifndef STAPES_MODEL_H
 #define STAPES_MODEL_H
 
@@ -260,13 +270,14 @@ def _check(graph: Graph, profile: Profile) -> None:
 # ---------------------------------------------------------------- files
 
 
-def to_c(graph: Graph | None, profile: Profile) -> dict[str, bytes]:
+def to_c(graph: Graph | None, profile: Profile, paired: bool = False) -> dict[str, bytes]:
     """The generated files by name; equal graphs and profiles give equal bytes.
 
+    paired  weights and kernels for the Cortex-M's dual multiply-accumulate; the bits are the same
     graph   None writes a device without a network: the Wiener stage alone
     raises  GraphError or ContractError when the graph does not fit the device
     """
-    tables, network = Tables(profile, graph), Network(graph, profile)
+    tables, network = Tables(profile, graph), Network(graph, profile, paired and graph is not None)
     ram = state_layout(profile, network.ram_bytes)
     texts = (
         tables.header(_banner(graph, profile, "Sizes, constants and tables of the Stapes frame loop.")),

@@ -1,6 +1,7 @@
 /* Kernels of the integer network. Each is a twin of `run` of the page with its name in firmware_sim/ops/.
  *
- * STAPES_DSP selects dot products from the Cortex-M's dual multiply-accumulate; the bits are those of plain C.
+ * STAPES_DSP selects dot products from the Cortex-M's dual multiply-accumulate for weights in rows; the kernels for
+ * paired rows always use it. The bits are those of plain C.
  */
 #include "nn.h"
 
@@ -162,6 +163,135 @@ void stapes_fully_connected_per_channel_i16(const int16_t *x, const int8_t *w, c
         y[r] = output_i16(bias[r] + dot_i16(x, w + r * columns, columns), shift[r], low, &hits);
     }
     stapes_count(&counter->saturations, hits);
+}
+
+/* Two words of two 16-bit lanes from an address that is a multiple of 4: one load on the device. */
+typedef struct {
+    uint32_t first;
+    uint32_t second;
+} words_t;
+
+static inline words_t load_words(const int16_t *from)
+{
+    words_t words;
+#ifdef __GNUC__
+    from = __builtin_assume_aligned(from, 4);
+#endif
+    memcpy(&words, from, sizeof words);
+    return words;
+}
+
+/* Sums of two rows a and b whose weights share halfwords 256 * b + a, for two columns in a word. */
+typedef struct {
+    uint64_t both; /* 256 * row b + row a */
+    uint32_t a;
+} sums_t;
+
+static inline void accumulate(sums_t *sums, uint32_t weights, uint32_t x)
+{
+    sums->both = __SMLALD(weights, x, sums->both);
+    sums->a = __SMLAD(__SXTB16(weights), x, sums->a);
+}
+
+static inline void accumulate_one(sums_t *sums, int16_t weights, int16_t x)
+{
+    sums->both += (uint64_t)(int64_t)(weights * x);
+    sums->a += (uint32_t)((int8_t)(uint8_t)weights * x);
+}
+
+/* Four columns of four rows. */
+static inline void accumulate_four(sums_t sums[2], const int16_t *x, const int16_t *w)
+{
+    const words_t inputs = load_words(x);
+    const words_t left = load_words(w);
+    accumulate(&sums[0], left.first, inputs.first);
+    accumulate(&sums[1], left.second, inputs.first);
+    const words_t right = load_words(w + 4);
+    accumulate(&sums[0], right.first, inputs.second);
+    accumulate(&sums[1], right.second, inputs.second);
+}
+
+/* Row b: what is left of both sums without row a; exact, and in int32 as the exporter proves. */
+static inline int32_t row_b(const sums_t *sums)
+{
+    return (int32_t)(uint32_t)((sums->both - (uint64_t)(int64_t)(int32_t)sums->a) >> 8);
+}
+
+/* The columns behind the last sixteen, one by one; the last one of an odd number stands alone. */
+static inline void accumulate_rest(sums_t sums[2], const int16_t *x, const int16_t *w, size_t columns)
+{
+    for (; columns >= 2; columns -= 2, x += 2, w += 4) {
+        accumulate_one(&sums[0], w[0], x[0]);
+        accumulate_one(&sums[0], w[1], x[1]);
+        accumulate_one(&sums[1], w[2], x[0]);
+        accumulate_one(&sums[1], w[3], x[1]);
+    }
+    if (columns != 0) {
+        accumulate_one(&sums[0], w[0], x[0]);
+        accumulate_one(&sums[1], w[1], x[0]);
+    }
+}
+
+/* Four rows without their biases: first the rest, so that the loop's sums stay in registers, then sixteen by sixteen. */
+__STATIC_FORCEINLINE void four_rows(const int16_t *x, const int16_t *w, size_t columns, int32_t acc[4])
+{
+    sums_t sums[2] = {{0, 0}, {0, 0}};
+    const size_t rest = columns % 16;
+    const int16_t *const end = x + (columns - rest);
+    if (rest != 0) {
+        accumulate_rest(sums, end, w + 2 * (columns - rest), rest);
+    }
+    for (; x != end; x += 16, w += 32) {
+        accumulate_four(sums, x, w);
+        accumulate_four(sums, x + 4, w + 8);
+        accumulate_four(sums, x + 8, w + 16);
+        accumulate_four(sums, x + 12, w + 24);
+    }
+    acc[0] = (int32_t)sums[0].a;
+    acc[1] = row_b(&sums[0]);
+    acc[2] = (int32_t)sums[1].a;
+    acc[3] = row_b(&sums[1]);
+}
+
+/* The accumulator's bias has the rounding constant in it. */
+static inline int16_t requantised(int32_t acc, int32_t bias, int shift, bool relu, uint32_t *hits)
+{
+    const int32_t y = stapes_add_i32(acc, bias) >> shift;
+    return limit_i16(relu && y < 0 ? 0 : y, hits);
+}
+
+/* All rows; `relu` is a constant where this is inlined. */
+__STATIC_FORCEINLINE void paired_rows(const int16_t *x, const int16_t *w, const int32_t *bias, int shift, int16_t *y,
+                               size_t rows, size_t columns, bool relu, stapes_counter_t *counter)
+{
+    uint32_t hits = 0;
+    int32_t acc[4];
+    for (; rows >= 4; rows -= 4, w += 2 * columns, bias += 4, y += 4) {
+        four_rows(x, w, columns, acc);
+        y[0] = requantised(acc[0], bias[0], shift, relu, &hits);
+        y[1] = requantised(acc[1], bias[1], shift, relu, &hits);
+        y[2] = requantised(acc[2], bias[2], shift, relu, &hits);
+        y[3] = requantised(acc[3], bias[3], shift, relu, &hits);
+    }
+    if (rows != 0) {
+        four_rows(x, w, columns, acc);
+        for (size_t i = 0; i < rows; i++) {
+            y[i] = requantised(acc[i], bias[i], shift, relu, &hits);
+        }
+    }
+    stapes_count(&counter->saturations, hits);
+}
+
+void stapes_fully_connected_paired_i16(const int16_t *x, const int16_t *w, const int32_t *bias, int shift, int16_t *y,
+                                       size_t rows, size_t columns, stapes_counter_t *counter)
+{
+    paired_rows(x, w, bias, shift, y, rows, columns, false, counter);
+}
+
+void stapes_fully_connected_paired_relu_i16(const int16_t *x, const int16_t *w, const int32_t *bias, int shift,
+                                            int16_t *y, size_t rows, size_t columns, stapes_counter_t *counter)
+{
+    paired_rows(x, w, bias, shift, y, rows, columns, true, counter);
 }
 
 void stapes_fully_connected_i8(const int8_t *x, const int8_t *w, const int32_t *bias, stapes_rescale_t rescale,

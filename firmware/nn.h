@@ -47,6 +47,18 @@ void stapes_fully_connected_per_channel_i16(const int16_t *x, const int8_t *w, c
                                             const uint8_t *shift, int16_t *y, size_t rows, size_t columns,
                                             bool relu, stapes_counter_t *counter);
 
+/* The same sums for the dual multiply-accumulate of the core, four rows at a time.
+ *
+ * x       at a multiple of 4 bytes
+ * w       at a multiple of 4 bytes: for every four rows 0..3 and two columns c, d the halfwords 1c|0c, 1d|0d, 3c|2c,
+ *         3d|2d, where b|a is 256 * b + a; for a last odd column 1c|0c, 3c|2c; rows filled up to a multiple of four
+ * bias    as many as rows of w, the rounding constant 2^(shift - 1) added to each
+ */
+void stapes_fully_connected_paired_i16(const int16_t *x, const int16_t *w, const int32_t *bias, int shift, int16_t *y,
+                                       size_t rows, size_t columns, stapes_counter_t *counter);
+void stapes_fully_connected_paired_relu_i16(const int16_t *x, const int16_t *w, const int32_t *bias, int shift,
+                                            int16_t *y, size_t rows, size_t columns, stapes_counter_t *counter);
+
 /* y = clamp(rescale(w x + b) + zero_point); the input's zero point is folded into the bias.
  *
  * rescale     one for all rows, or one per row

@@ -8,6 +8,12 @@
 
 #include <stdint.h>
 
+#ifdef __GNUC__
+#define __STATIC_FORCEINLINE __attribute__((always_inline)) static inline
+#else
+#define __STATIC_FORCEINLINE static inline
+#endif
+
 /* Halves of a word as signed 16-bit lanes. */
 static inline int32_t stapes_lane_low(uint32_t x) { return (int16_t)(uint16_t)x; }
 static inline int32_t stapes_lane_high(uint32_t x) { return (int16_t)(uint16_t)(x >> 16); }

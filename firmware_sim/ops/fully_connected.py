@@ -10,7 +10,7 @@ import numpy as np
 from firmware_sim import fixed
 from firmware_sim.fixed import Ints
 from firmware_sim.meter import Counter, operations
-from firmware_sim.ops.base import Op, Rescale, Writer, log2_exact
+from firmware_sim.ops.base import GraphError, Op, Rescale, Writer, log2_exact
 
 
 class FullyConnected(Op):
@@ -108,12 +108,28 @@ class FullyConnected(Op):
         x, weights, _ = self.inputs
         (y,) = self.outputs
         width = "i16" if self.rescale is None else "i8"
+        if writer.paired and self.rescale is None and isinstance(self.shifts, int):
+            self._paired_to_c(writer, self.shifts)
+            return
         w = writer.constant(weights.name, "int8", weights.data)
         bias = writer.constant(f"{y.name}_b_i32", "int32", self.folded_bias)
         scale, per_channel = self._scale_to_c(writer)
         kernel = f"fully_connected{'_per_channel' if per_channel else ''}_{width}"
         zero = () if self.rescale is None else (y.zero_point,)
         writer.call(kernel, x, w, bias, scale, y, *weights.shape, *zero, self.relu)
+
+    def _paired_to_c(self, writer: Writer, shift: int) -> None:
+        """Weights and biases as the dual multiply-accumulate reads them."""
+        x, weights, _ = self.inputs
+        (y,) = self.outputs
+        self._scale_to_c(writer)
+        rows = -(-weights.shape[0] // 4) * 4
+        bias = np.zeros(rows, np.int64)
+        bias[: weights.shape[0]] = self.folded_bias + (1 << (shift - 1))
+        w = writer.constant(f"{y.name}_w_pairs_i16", "int16", paired_rows(weights.values), align=4)
+        b = writer.constant(f"{y.name}_b_i32", "int32", bias)
+        kernel = f"fully_connected_paired{'_relu' if self.relu else ''}_i16"
+        writer.call(kernel, x, w, b, shift, y, *weights.shape)
 
     def _scale_to_c(self, writer: Writer) -> tuple[Any, bool]:
         """Shift or rescale, or the name of the array that has one per row; and which of the two it is."""
@@ -126,3 +142,20 @@ class FullyConnected(Op):
         worst = int(np.argmin(room))
         self.require(bool(shifts.max() <= 30 and room.all()), f"row {worst} can leave the int32 accumulator of the C")
         return (writer.constant(f"{name}_shift_u8", "uint8", shifts), True) if shifts.ndim else (int(shifts), False)
+
+
+def paired_rows(weights: Ints) -> Ints:
+    """Weights (m, n) in [-127, 127] as halfwords 256 * b + a of two rows, four rows and two columns at a time.
+
+    returns  (2 * n * ceil(m / 4),) int64 in [-32639, 32639]; nn.h says the order; missing rows are zero
+    """
+    rows, columns = weights.shape
+    if np.abs(weights).max() > 127:
+        raise GraphError("a weight of -128 cannot share a halfword")
+    groups = np.zeros((-(-rows // 4) * 4, columns), np.int64)
+    groups[:rows] = weights
+    groups = groups.reshape(-1, 2, 2, columns)
+    pairs = 256 * groups[:, :, 1] + groups[:, :, 0]
+    even = columns // 2 * 2
+    words = pairs[:, :, :even].reshape(len(pairs), 2, -1, 2).transpose(0, 2, 1, 3)
+    return np.concatenate([words.reshape(len(pairs), -1), pairs[:, :, even:].reshape(len(pairs), -1)], 1).reshape(-1)

@@ -221,10 +221,10 @@ class CHost:
             if start in stream.resets:
                 device.reset()
             pieces.append(device.record(stream.pcm[start * size : end * size], names)[1])
-        return StreamRun({name: _joined(name, pieces, stream.hops) for name in TAPS}, device.counters)
+        return StreamRun({name: joined(name, pieces, stream.hops) for name in TAPS}, device.counters)
 
 
-def _joined(name: str, pieces: Sequence[Mapping[str, npt.NDArray[Any]]], hops: int) -> Ints:
+def joined(name: str, pieces: Sequence[Mapping[str, npt.NDArray[Any]]], hops: int) -> Ints:
     """A tap of all pieces as the frame loop shows it: complex bins as (hops, bins, 2), scalars as (hops,)."""
     if name not in pieces[0]:
         return np.zeros((hops, 0), np.int64)

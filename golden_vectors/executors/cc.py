@@ -1,6 +1,6 @@
-"""The host build of the firmware: find a C compiler, make a shared library, keep it by digest.
+"""Builds of the firmware, kept by digest; here the one for the host: find a C compiler, make a shared library.
 
-The library is a function of the sources, the generated files, the compiler and the flags; its folder is named
+A product is a function of the sources, the generated files, the compiler and the flags; its folder is named
 after all of them, and it appears whole, so that programs which run side by side share it.
 """
 
@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -80,41 +80,68 @@ def build_host(
     more_sources  C files that are compiled in with the firmware's
     raises        WitnessError when there is no compiler or it refuses the sources
     """
-    generated = to_c(graph, profile)
     chosen = tuple(compiler or find_compiler() or ())
     if not chosen:
         raise WitnessError(missing_compiler())
     flags = optimised(chosen) if flags is None else flags
     command = [*chosen, "-std=c11", *flags, *WARNINGS, "-fPIC", "-shared"]
     sources = [*sorted(FIRMWARE.glob("*.c")), *sorted((FIRMWARE / "port" / "host").glob("*.c")), *more_sources]
-    folder = BUILD / _digest(command, generated, sources)
+    return build(BUILD, LIBRARY, command, to_c(graph, profile), sources, INCLUDES)
+
+
+def build(
+    parent: Path,
+    product: str,
+    command: Sequence[str],
+    generated: Mapping[str, bytes],
+    sources: Sequence[Path],
+    includes: Sequence[Path],
+    directory: Path = ROOT,
+) -> Path:
+    """Compile generated and given files into `parent`/digest/`product`; made once for the same inputs.
+
+    command    compiler and flags
+    includes   folders of headers and link scripts, which count as inputs
+    directory  where the compiler runs: zig's linker finds included link scripts nowhere else
+    raises     WitnessError when the compiler refuses the sources, or nothing can be written
+    """
+    folder = parent / _digest(command, generated, sources, includes)
     if not folder.exists():
-        _fill(folder, generated, [*command, *(f"-I{path}" for path in INCLUDES)], sources)
-    return folder / LIBRARY
+        command = [*command, *(f"-I{path}" for path in includes)]
+        _fill(folder, product, generated, lambda rest: _compile([*command, *rest], directory), sources)
+    return folder / product
 
 
-def _fill(folder: Path, generated: Mapping[str, bytes], command: Sequence[str], sources: Sequence[Path]) -> None:
+def _fill(
+    folder: Path,
+    product: str,
+    generated: Mapping[str, bytes],
+    compile_into: Callable[[Sequence[str]], None],
+    sources: Sequence[Path],
+) -> None:
     """Generate and compile in a private folder, which then becomes `folder`, unless another process was faster."""
     try:
-        BUILD.mkdir(parents=True, exist_ok=True)
-        private = Path(tempfile.mkdtemp(prefix="making-", dir=BUILD))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        private = Path(tempfile.mkdtemp(prefix="making-", dir=folder.parent))
     except OSError as error:
-        raise WitnessError(f"{BUILD}: cannot be written: {error.strerror or 'input/output error'}") from None
+        raise WitnessError(f"{folder.parent}: cannot be written: {error.strerror or 'input/output error'}") from None
     try:
         for name, data in generated.items():
             (private / name).write_bytes(data)
-        _compile([*command, f"-I{private}", *map(str, (*sources, *private.glob("*.c"))), "-o", str(private / LIBRARY)])
+        compile_into([f"-I{private}", *map(str, (*sources, *private.glob("*.c"))), "-o", str(private / product)])
         with contextlib.suppress(OSError):
             private.rename(folder)
     finally:
         shutil.rmtree(private, ignore_errors=True)
 
 
-def _digest(command: Sequence[str], generated: Mapping[str, bytes], sources: Sequence[Path]) -> str:
-    """Name of the folder: 16 hex digits over everything that decides the library, this processor included."""
+def _digest(
+    command: Sequence[str], generated: Mapping[str, bytes], sources: Sequence[Path], includes: Sequence[Path]
+) -> str:
+    """Name of the folder: 16 hex digits over everything that decides the product, this processor included."""
     content = hashlib.sha256(" ".join([*command, *_processor()]).encode())
-    headers = [header for folder in INCLUDES for header in sorted(folder.glob("*.h"))]
-    for data in (*generated.values(), *(path.read_bytes() for path in (*sources, *headers))):
+    read = [path for folder in includes for kind in ("*.h", "*.ld") for path in sorted(folder.glob(kind))]
+    for data in (*generated.values(), *(path.read_bytes() for path in (*sources, *read))):
         content.update(hashlib.sha256(data).digest())
     return content.hexdigest()[:16]
 
@@ -127,16 +154,16 @@ def _processor() -> tuple[str, ...]:
     return (platform.machine(), next((line for line in lines if line.lower().startswith(("flags", "features"))), ""))
 
 
-def _compile(command: Sequence[str]) -> None:
-    result = _run(command)
+def _compile(command: Sequence[str], directory: Path) -> None:
+    result = _run(command, directory)
     if result.returncode:
         lines = result.stderr.strip().splitlines() or [f"exit status {result.returncode}"]
         reason = next((line for line in lines if "error" in line), lines[0])
         raise WitnessError(f"the firmware does not compile: {reason}")
 
 
-def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+def _run(command: Sequence[str], directory: Path = ROOT) -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=False)
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=directory)
     except OSError:
         raise WitnessError(f"the C compiler {command[0]} cannot be started: check $CC") from None

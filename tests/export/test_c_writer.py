@@ -19,6 +19,7 @@ from firmware_sim.contract import CONTRACT_VERSION, PROFILES, STAGES, ContractEr
 from firmware_sim.graph import GraphError
 from golden_vectors.executors.c_host import HostDevice
 from golden_vectors.executors.cc import FIRMWARE, find_compiler
+from golden_vectors.executors.cc_m7 import build_m7
 from tests.export.tiny_model import COMMITTED, DIRECTORY, generated, tiny_graph
 
 SEED = PROFILES["seed"]
@@ -87,6 +88,19 @@ def test_the_memory_map_is_what_the_compiler_says(scheme: str | None) -> None:
     assert f"RAM {total} for each instance" in header
     assert f"#define STAPES_STATE_BYTES {total}U" in header
     assert HostDevice(graph).library.stapes_state_bytes() == total
+
+
+def test_the_memory_map_of_paired_weights_is_what_the_compiler_says() -> None:
+    """Tensors begin at words; the asserts of the generated headers hold the compiler to the map."""
+    graph = tiny_graph("int16x8")
+    header = to_c(graph, SEED, paired=True)["stapes_model.h"].decode()
+    rows = to_c(graph, SEED)["stapes_model.h"].decode()
+    assert "_Alignas(4) int16_t x[65];" in header
+    assert "_w_pairs_i16" in header
+    assert "_w_pairs_i16" not in rows
+    total = sum(size for _, size in state_layout(SEED, Network(graph, SEED, paired=True).ram_bytes))
+    assert f"#define STAPES_STATE_BYTES {total}U" in header
+    assert build_m7(graph, SEED).exists()
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -16,6 +16,7 @@ from firmware_sim.graph import GraphError, Tensor
 from firmware_sim.meter import Counter as StreamCounter
 from firmware_sim.network import decode_mask, encode_features
 from firmware_sim.ops import Add, FullyConnected, Logistic, Mul, Op, Quantize, Split, Sub, Tanh
+from firmware_sim.ops.fully_connected import paired_rows
 from golden_vectors.executors.cc import BUILD
 from tests.firmware.c_library import DSP, QUICK, SEED, Counter, address, library
 from tests.single_op import boundary, pairs, tensor, whole
@@ -61,6 +62,7 @@ W16 = len(whole("int16"))
 OPS: dict[str, Op] = {
     "dense_i16": dense("int16", 37, 65),
     "dense_i16_relu": dense("int16", 16, 128, relu=True),
+    **{f"dense_i16_{n}_columns": dense("int16", 3 + n % 4, n) for n in (1, 2, 15, 16, 17, 30, 35)},
     "dense_i16_per_channel": dense("int16", 33, 64, per_channel=True),
     "dense_i8": dense("int8", 37, 65),
     "dense_i8_relu": dense("int8", 16, 128, relu=True),
@@ -104,11 +106,11 @@ def inputs_of(name: str, op: Op) -> list[Ints]:
 
 
 @cache
-def source() -> str:
+def source(paired: bool) -> str:
     """A C file with a function for each op: operands as pointers in TFLite's order, outputs, counter."""
     parts = ['#include "nn.h"\n']
     for name, op in OPS.items():
-        writer = CWriter()
+        writer = CWriter(paired)
         tensors = [t for t in (*op.inputs, *op.outputs) if t.data is None]
         op.to_c(writer)
         text = "".join([*writer.arrays, *writer.calls]).replace("net->", "")
@@ -123,18 +125,20 @@ def source() -> str:
 
 
 @cache
-def kernels(flags: tuple[str, ...] = QUICK) -> ctypes.CDLL:
-    path = write_atomic(BUILD / "tests" / "ops.c", source().encode())
+def kernels(flags: tuple[str, ...] = QUICK, paired: bool = False) -> ctypes.CDLL:
+    path = write_atomic(BUILD / "tests" / f"ops{'_paired' if paired else ''}.c", source(paired).encode())
     return library(SEED, Path(path), flags=flags)
 
 
-def run_c(name: str, op: Op, operands: list[Ints], flags: tuple[str, ...] = QUICK) -> tuple[Ints, int]:
+def run_c(
+    name: str, op: Op, operands: list[Ints], flags: tuple[str, ...] = QUICK, paired: bool = False
+) -> tuple[Ints, int]:
     """Outputs of the C function, and the saturations it counted; rows of a 2-D operand run one by one."""
     counter, out = Counter(), []
     for row in zip(*(np.atleast_2d(x) for x in operands), strict=True):
         arrays = [np.ascontiguousarray(x, C_TYPES[op.inputs[0].dtype]) for x in row]
         y = np.empty(op.outputs[0].shape, C_TYPES[op.outputs[0].dtype])
-        kernels(flags)[f"op_{name}"](*map(address, (*arrays, y)), ctypes.byref(counter))
+        kernels(flags, paired)[f"op_{name}"](*map(address, (*arrays, y)), ctypes.byref(counter))
         out.append(y.astype(np.int64))
     return np.stack(out), counter.saturations
 
@@ -157,6 +161,25 @@ def test_dual_multiply_accumulates_give_the_bits_of_plain_c(name: str) -> None:
     plain, dsp = (run_c(name, OPS[name], operands, flags) for flags in (QUICK, DSP))
     np.testing.assert_array_equal(dsp[0], plain[0])
     assert dsp[1] == plain[1]
+
+
+@pytest.mark.parametrize("name", [name for name in OPS if name.startswith("dense_i16")])
+def test_rows_that_share_halfwords_give_the_bits_of_rows_alone(name: str) -> None:
+    operands = inputs_of(name, OPS[name])
+    alone, paired = (run_c(name, OPS[name], operands, paired=choice) for choice in (False, True))
+    np.testing.assert_array_equal(paired[0], alone[0])
+    assert paired[1] == alone[1]
+
+
+def test_paired_rows_stand_as_the_header_says() -> None:
+    weights = np.arange(15).reshape(5, 3)
+    pairs = paired_rows(weights).tolist()
+    b_over_a = [[(pair >> 8, pair & 255) for pair in pairs[start : start + 6]] for start in (0, 6)]
+    assert b_over_a[0] == [(3, 0), (4, 1), (9, 6), (10, 7), (5, 2), (11, 8)]
+    assert b_over_a[1] == [(0, 12), (0, 13), (0, 0), (0, 0), (0, 14), (0, 0)]
+    assert paired_rows(np.array([[-1], [127], [-127], [-127]])).tolist() == [256 * 127 - 1, -257 * 127]
+    with pytest.raises(GraphError, match="a weight of -128"):
+        paired_rows(np.full((4, 2), -128))
 
 
 def test_saturation_is_reached_wherever_a_kernel_limits() -> None:

@@ -1,0 +1,190 @@
+"""The C11 device as an image of a Cortex-M7, run by an emulator; and what a hop of it costs in instructions.
+
+The image reads commands from a semihosting file and writes its whole state after every hop (firmware/port/m7/main.c),
+so that one run shows every tap.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from firmware_sim.contract import PROFILES, STAGES, ContractError, Parameters, Profile
+from firmware_sim.fixed import Ints
+from firmware_sim.frame_loop import TAPS
+from firmware_sim.graph import Graph
+from golden_vectors.errors import WitnessError
+from golden_vectors.executors.base import StreamInput, StreamRun
+from golden_vectors.executors.c_host import ParameterBlock, joined
+from golden_vectors.executors.cc_m7 import DSP, build_m7, missing_compiler
+from golden_vectors.executors.emulator import Emulator, HopCounter, Image, missing_unicorn
+
+INPUT, OUTPUT = "stapes_input.bin", "stapes_output.bin"
+_PARAMETERS, _RESET, _HOPS, _STEPS = 1, 2, 3, 4
+_EXITS = {1: "a file is missing", 2: "unknown command", 3: "the device refuses the parameters",
+          4: "the input ends in mid command", 5: "the output cannot be written", 99: "fault"}  # fmt: skip
+
+STAGE_FUNCTIONS = {
+    "stapes_window": "window",
+    "stapes_rfft": "rfft",
+    "stapes_power": "wiener",
+    "stapes_wiener": "wiener",
+    "stapes_features": "features",
+    "stapes_layer_norm": "features",
+    "stapes_network": "network",
+    "stapes_total_gain": "gain",
+    "stapes_apply_gain": "gain",
+    "stapes_irfft": "irfft",
+    "stapes_overlap_add": "overlap_add",
+}
+"""Function that the loop calls -> stage of the contract; what lies between the calls is the loop's own."""
+LOOP = "loop"
+"""Instructions of a hop that belong to no stage: history, output, calls."""
+
+
+class Script:
+    """Commands for the image, in order."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def parameters(self, parameters: Parameters) -> None:
+        self._command(_PARAMETERS, 1, bytes(ParameterBlock.of(parameters)))
+
+    def reset(self) -> None:
+        self._command(_RESET, 0, b"")
+
+    def hops(self, pcm: npt.NDArray[np.int16], profile: Profile) -> None:
+        """Whole hops (samples,) int16."""
+        self._command(_HOPS, len(pcm) // profile.hop_samples, pcm.astype("<i2").tobytes())
+
+    def steps(self, codes: npt.NDArray[Any]) -> None:
+        """Network steps (steps, bins) in the dtype of network.x."""
+        self._command(_STEPS, len(codes), codes.tobytes())
+
+    def _command(self, command: int, count: int, data: bytes) -> None:
+        self.data += struct.pack("<II", command, count) + data
+
+
+def run_script(image: Path, script: Script, counter: HopCounter | None = None) -> npt.NDArray[Any]:
+    """The states that an image leaves after every hop or step: a structured array (hops,), one field per tap.
+
+    The field "counters" has (saturations, overflows) of every stage.
+    raises  WitnessError when the image does not run to its end
+    """
+    emulator = Emulator(Image.load(image), {INPUT: bytes(script.data)}, counter)
+    status = emulator.run()
+    if status != 0:
+        raise WitnessError(f"the M7 image ended with status {status}: {_EXITS.get(status, 'unknown')}")
+    output = bytes(emulator.files[OUTPUT])
+    state, start = _state_type(output)
+    return np.frombuffer(output, state, offset=start)
+
+
+def _state_type(output: bytes) -> tuple[np.dtype[Any], int]:
+    """Layout of a state as the head of the output describes it, and where the first state begins."""
+    state_bytes, taps = struct.unpack_from("<II", output)
+    names, formats, offsets, at = [], [], [], 8
+    for _ in range(taps):
+        offset, count, element_bytes, signed, name_bytes = struct.unpack_from("<5I", output, at)
+        at += 20
+        names.append(output[at : at + name_bytes].decode("ascii"))
+        formats.append((f"<{'i' if signed else 'u'}{element_bytes}", (count,)))
+        offsets.append(offset)
+        at += name_bytes
+    layout: Any = {"names": names, "formats": formats, "offsets": offsets, "itemsize": state_bytes}
+    return np.dtype(layout), at
+
+
+# ---------------------------------------------------------------- instructions
+
+
+@dataclass(frozen=True)
+class HopInstructions:
+    """Exact instruction counts of consecutive hops.
+
+    stages   stage or LOOP -> (hops,) int64
+    kernels  (hops,) int64, what the matrix-vector kernels take, requantisation included
+    """
+
+    stages: Mapping[str, Ints]
+    kernels: Ints
+
+    @property
+    def total(self) -> Ints:
+        """(hops,) int64."""
+        total: Ints = np.sum(list(self.stages.values()), axis=0, dtype=np.int64)
+        return total
+
+
+def count_hops(image: Path, graph: Graph, pcm: npt.NDArray[np.int16], skip: int = 0) -> HopInstructions:
+    """What each hop of a signal costs from home on, without the first `skip` hops.
+
+    raises  WitnessError when the image does not run to its end
+    """
+    profile, script = PROFILES[graph.meta["profile"]], Script()
+    script.hops(pcm, profile)
+    counter = HopCounter(Image.load(image), "stapes_process_hop", STAGE_FUNCTIONS)
+    run_script(image, script, counter)
+    calls = counter.calls[skip:]
+
+    def total(wanted: Any) -> Ints:
+        return np.array([sum(n for key, n in call.items() if wanted(*key)) for call in calls], np.int64)
+
+    stages = {stage: total(lambda phase, _, s=stage: (phase or LOOP) == s) for stage in (*STAGES, LOOP)}
+    return HopInstructions(stages, total(lambda _, function: function.startswith("stapes_fully_connected")))
+
+
+# ---------------------------------------------------------------- executor
+
+
+class CM7:
+    """The device's C, compiled for a Cortex-M7 by one of `cc_m7.COMPILERS` and emulated."""
+
+    def __init__(self, compiler: str = "zig", flags: Sequence[str] = DSP) -> None:
+        self.compiler, self.flags = compiler, tuple(flags)
+
+    @property
+    def name(self) -> str:
+        return f"c_m7 ({self.compiler})"
+
+    def available(self) -> str | None:
+        return missing_unicorn() or missing_compiler(self.compiler)
+
+    def run_network(self, graph: Graph, codes: Ints) -> dict[str, Ints]:
+        """See `base.Executor.run_network`."""
+        script = Script()
+        script.steps(codes.astype(f"<{np.dtype(graph.inputs[0].dtype).str[1:]}"))
+        states = run_script(self._image(graph, PROFILES[graph.meta["profile"]]), script)
+        shown = {"mask": "network.mask", **{name: name for name in graph.states}}
+        return {name: states[tap].astype(np.int64) for name, tap in shown.items()}
+
+    def run_stream(self, graph: Graph | None, stream: StreamInput) -> StreamRun:
+        """See `StreamExecutor.run_stream`."""
+        if stream.parameters.use_network and graph is None:
+            raise ContractError("parameters ask for the network but no graph was given")
+        script, size = Script(), stream.profile.hop_samples
+        script.parameters(stream.parameters)
+        marks = sorted({0, stream.hops, *(hop for hop in stream.resets if hop < stream.hops)})
+        for start, end in pairwise(marks):
+            if start in stream.resets:
+                script.reset()
+            script.hops(stream.pcm[start * size : end * size], stream.profile)
+        states = run_script(self._image(graph, stream.profile), script)
+        rows = states["counters"][-1].reshape(-1, 2).tolist() if len(states) else [(0, 0)] * len(STAGES)
+        counters = {stage: (row[0], row[1]) for stage, row in zip(STAGES, rows, strict=True)}
+        return StreamRun({name: joined(name, [_fields(states)], stream.hops) for name in TAPS}, counters)
+
+    def _image(self, graph: Graph | None, profile: Profile) -> Path:
+        return build_m7(graph, profile, compiler=self.compiler, flags=self.flags)
+
+
+def _fields(states: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
+    return {name: states[name] for name in states.dtype.names or ()}

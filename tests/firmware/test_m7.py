@@ -1,0 +1,185 @@
+"""The device on an emulated Cortex-M7 against Python: every tap of real speech; and exact instruction counts."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from firmware_sim.contract import STAGES, WIENER_ALONE, ContractError, Parameters
+from firmware_sim.frame_loop import TAPS
+from golden_vectors.errors import WitnessError
+from golden_vectors.executors import c_m7, cc_m7, emulator
+from golden_vectors.executors.base import StreamExecutor, StreamInput
+from golden_vectors.executors.c_m7 import CM7, LOOP, HopInstructions, Script, count_hops, run_script
+from golden_vectors.executors.cc_m7 import COMPILERS, DSP, PARTS, build_m7, missing_compiler
+from golden_vectors.executors.emulator import Emulator, Image, instructions_in, memory_regions
+from golden_vectors.executors.numpy_reference import NumpyReference
+from tests import signals
+from tests.firmware.c_library import SEED, model
+
+HERE = [compiler for compiler in COMPILERS if missing_compiler(compiler) is None]
+HOP = SEED.hop_samples
+
+
+def assert_equal_streams(engine: CM7, scheme: str | None, stream: StreamInput) -> None:
+    graph = model(scheme) if scheme else None
+    expected, got = NumpyReference().run_stream(graph, stream), engine.run_stream(graph, stream)
+    assert set(got.taps) == set(TAPS)
+    for tap in TAPS:
+        np.testing.assert_array_equal(got.taps[tap], expected.taps[tap], err_msg=tap)
+    assert got.counters == expected.counters
+
+
+# ---------------------------------------------------------------- equality
+
+
+def test_the_pinned_compiler_and_the_emulator_are_here() -> None:
+    assert CM7().available() is None
+    assert isinstance(CM7(), StreamExecutor)
+
+
+@pytest.mark.parametrize("flags", [DSP, ()], ids=["dsp", "plain"])
+@pytest.mark.parametrize("compiler", HERE)
+@pytest.mark.parametrize("scheme", ["int16x8", "int8"])
+def test_every_tap_of_real_noisy_speech(scheme: str, compiler: str, flags: tuple[str, ...]) -> None:
+    pcm = signals.mixture(0.0, 2.0)
+    assert_equal_streams(CM7(compiler, flags), scheme, StreamInput(pcm[: len(pcm) // HOP * HOP], resets=(200,)))
+
+
+@pytest.mark.parametrize("name", signals.adversarial())
+def test_signals_that_look_for_trouble(name: str) -> None:
+    assert_equal_streams(CM7(), "int16x8", StreamInput(signals.adversarial(80 * HOP)[name][: 80 * HOP]))
+
+
+def test_settings_and_a_device_without_a_network() -> None:
+    pcm = signals.mixture(5.0, 0.4)[: 100 * HOP]
+    assert_equal_streams(CM7(), "int16x8", StreamInput(pcm, Parameters(gain_floor_q15=9000, dry_q15=3)))
+    assert_equal_streams(CM7(), None, StreamInput(pcm, WIENER_ALONE))
+    with pytest.raises(ContractError, match="no graph was given"):
+        CM7().run_stream(None, StreamInput(pcm))
+
+
+@pytest.mark.parametrize("scheme", ["int16x8", "int8"])
+def test_the_network_on_the_ends_of_its_input_range(scheme: str) -> None:
+    graph = model(scheme)
+    limits = np.iinfo(graph.inputs[0].dtype)
+    codes = np.random.default_rng(1).choice([limits.min, limits.max], (60, SEED.bins)) & ~1
+    expected, got = NumpyReference().run_network(graph, codes), CM7().run_network(graph, codes)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(got[name], values, err_msg=name)
+
+
+# ---------------------------------------------------------------- instructions
+
+
+@cache
+def counted(flags: tuple[str, ...] = DSP) -> HopInstructions:
+    graph = model("int16x8")
+    return count_hops(build_m7(graph, SEED, flags=flags), graph, signals.mixture(0.0, 0.2)[: 45 * HOP], skip=30)
+
+
+def test_every_stage_of_a_hop_is_counted() -> None:
+    count = counted()
+    assert list(count.stages) == [*STAGES, LOOP]
+    assert all(len(values) == 15 and values.min() > 0 for values in count.stages.values())
+    assert np.all(count.kernels < count.stages["network"])
+    np.testing.assert_array_equal(count.total, sum(count.stages.values()))
+
+
+def test_the_dual_multiply_accumulate_is_worth_its_build() -> None:
+    assert counted().kernels.max() < counted(()).kernels.min()
+    np.testing.assert_array_equal(counted().stages["rfft"], counted(()).stages["rfft"])
+
+
+def test_thumb_instructions_are_counted_by_their_length() -> None:
+    assert instructions_in(bytes.fromhex("00bfaff300807047")) == 3
+    assert instructions_in(b"") == 0
+
+
+def test_counts_of_blocks_are_those_of_single_instructions() -> None:
+    """The hook on code sees every instruction but those that an IT block skips."""
+    graph, script, steps = model("int16x8"), Script(), []
+    script.hops(signals.mixture(0.0, 0.1)[: 2 * HOP], SEED)
+    image = Image.load(build_m7(graph, SEED))
+    core = Emulator(image, {c_m7.INPUT: bytes(script.data)})
+    start, end = next((f.start, f.end) for f in image.functions if f.name == "stapes_window")
+    core.core.hook_add(core._uc.UC_HOOK_CODE, lambda *_: steps.append(1), begin=start, end=end - 1)
+    core.run()
+    count = count_hops(build_m7(graph, SEED), graph, signals.mixture(0.0, 0.1)[: 2 * HOP])
+    assert len(steps) == count.stages["window"].sum()
+
+
+# ---------------------------------------------------------------- image and emulator
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_an_image_stays_in_the_memories_of_its_part(part: str) -> None:
+    regions = memory_regions(part)
+    assert set(regions) == {"FLASH", "ITCM", "DTCM", "SRAM"}
+    image = Image.load(build_m7(model("int16x8"), SEED, part=part))
+    origin, size = regions["FLASH"]
+    assert all(origin <= address and address + len(data) <= origin + size for address, data in image.segments)
+    origin, size = regions["ITCM"]
+    assert origin <= image.address("stapes_process_hop") < origin + size
+
+
+def test_a_planted_difference_is_seen(tmp_path: Path) -> None:
+    """The image of another model is not equal: the comparison can go red."""
+    pcm = StreamInput(signals.mixture(0.0, 0.3)[: 60 * HOP])
+    expected = NumpyReference().run_stream(model("int16x8"), pcm)
+    other = CM7().run_stream(model("int16x8"), replace(pcm, parameters=Parameters(gain_floor_q15=0)))
+    assert not np.array_equal(expected.taps["pcm"], other.taps["pcm"])
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (struct.pack("<II", 9, 0), "unknown command"),
+        (struct.pack("<II", 3, 2) + bytes(128), "ends in mid command"),
+        (struct.pack("<IIHHHH", 1, 1, 40000, 0, 0, 0), "refuses the parameters"),
+    ],
+)
+def test_an_image_ends_with_a_status_that_is_named(data: bytes, complaint: str) -> None:
+    script = Script()
+    script.data += data
+    with pytest.raises(WitnessError, match=complaint):
+        run_script(build_m7(None, SEED), script)
+
+
+def test_a_fault_is_named_with_its_place(tmp_path: Path) -> None:
+    image = Image.load(build_m7(None, SEED))
+    core = Emulator(image, {c_m7.INPUT: b""})
+    core.core.mem_write(image.segments[0][0] + 4, struct.pack("<I", 0x30000001))
+    with pytest.raises(WitnessError, match=r"the M7 stopped at 0x30000000 in no function"):
+        core.run()
+
+
+def test_no_elf_and_no_function_are_named(tmp_path: Path) -> None:
+    (tmp_path / "x.elf").write_bytes(b"\x7fELF\x02\x01")
+    with pytest.raises(WitnessError, match=r"x\.elf: not a 32-bit"):
+        Image.load(tmp_path / "x.elf")
+    with pytest.raises(WitnessError, match="no function stapes_missing"):
+        Image.load(build_m7(None, SEED)).address("stapes_missing")
+
+
+def test_what_is_missing_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cc_m7, "find_spec", lambda _: None)
+    monkeypatch.setattr(emulator, "find_spec", lambda _: None)
+    monkeypatch.setattr(cc_m7.shutil, "which", lambda _: None)
+    assert CM7().available() == "no emulator of the M7: pip install unicorn==2.1.4"
+    assert missing_compiler("zig") == "no compiler for the M7: pip install ziglang==0.17.1"
+    assert "apt-get install gcc-arm-none-eabi" in str(missing_compiler("gcc"))
+    with pytest.raises(WitnessError, match="no compiler for the M7"):
+        build_m7(None, SEED)
+
+
+@pytest.mark.parametrize("compiler", HERE)
+def test_the_image_is_built_for_a_core_without_fpu(compiler: str) -> None:
+    """EF_ARM_ABI_FLOAT_SOFT: no floating-point register carries anything."""
+    flags = struct.unpack_from("<I", build_m7(None, SEED, compiler=compiler).read_bytes(), 36)[0]
+    assert flags & 0x600 == 0x200
