@@ -28,12 +28,11 @@ from firmware_sim.contract import (
     DEFAULT_PROFILE,
     PROFILES,
     SAMPLE_RATE_HZ,
-    WIENER_ALONE,
     ContractError,
     Parameters,
 )
 from firmware_sim.cost import Recorder, memory
-from firmware_sim.frame_loop import FrameLoop
+from firmware_sim.frame_loop import FrameLoop, default_parameters
 from firmware_sim.graph import SCHEMES, Graph, GraphError
 from firmware_sim.offline import Device, digest_path, tracing
 
@@ -159,14 +158,14 @@ def load_model(arguments: argparse.Namespace) -> tuple[Graph | None, str]:
 
 def parameters_of(arguments: argparse.Namespace, graph: Graph | None) -> Parameters:
     """Integer settings of the loop."""
-    plain = Parameters() if graph is not None else WIENER_ALONE
+    plain = default_parameters(graph)
     gain_floor_q15 = plain.gain_floor_q15
     if arguments.gain_floor_db is not None:
         gain_floor_q15 = contract.q(10.0 ** (arguments.gain_floor_db / 20.0), 15, bits=17)
     return Parameters(
         gain_floor_q15=gain_floor_q15,
         dry_q15=contract.q(1.0 - arguments.dry_wet / 100.0, 15, bits=17),
-        wiener_floor_q15=0 if graph is None else graph.meta["wiener_floor_q15"],
+        wiener_floor_q15=plain.wiener_floor_q15,
         use_network=graph is not None,
         bypass=arguments.bypass,
     )

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware_sim.audio import CONTAINERS, AudioError, Sink, Source, ToDevice, output_format, replacing
-from firmware_sim.contract import PROFILES, SAMPLE_RATE_HZ, STAGES, WIENER_FLOOR_Q15, Parameters, Profile
-from firmware_sim.frame_loop import TAPS, FrameLoop, Hop, tap_bytes
+from firmware_sim.contract import PROFILES, SAMPLE_RATE_HZ, STAGES, Parameters, Profile
+from firmware_sim.frame_loop import TAPS, FrameLoop, Hop, default_parameters, tap_bytes
 from firmware_sim.graph import Graph
 from firmware_sim.offline import Device
 from golden_vectors.compare import Difference, element
@@ -184,7 +184,7 @@ def measure(recording: Path, graph: Graph, enhanced: Path) -> Report:
     raises  WitnessError when a file cannot be read or written
     """
     profile = PROFILES[graph.meta["profile"]]
-    parameters = Parameters(wiener_floor_q15=int(graph.meta.get("wiener_floor_q15", WIENER_FLOOR_Q15)))
+    parameters = default_parameters(graph)
     try:
         source = Source(recording)
         pcm = device_input(source)

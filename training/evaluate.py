@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from firmware_sim.contract import PROFILES, ContractError, Parameters
+from firmware_sim.contract import PROFILES, ContractError
 from training.audio import AudioCache
 from training.datasets import Recording
 from training.enhance import enhance_streams
@@ -81,14 +81,14 @@ def make_system(name: str, choice: SystemChoice) -> Process:
 
 def _device(model: Path) -> Process:
     """The bits that the firmware computes."""
-    from firmware_sim.frame_loop import FrameLoop
+    from firmware_sim.frame_loop import FrameLoop, default_parameters
     from firmware_sim.graph import Graph
 
     graph = Graph.load(model)
     if graph.meta["profile"] not in PROFILES:
         raise ContractError(f"{model}: the graph is for profile {graph.meta['profile']!r}: export the student again")
     profile = PROFILES[graph.meta["profile"]]
-    parameters = Parameters(wiener_floor_q15=graph.meta["wiener_floor_q15"])
+    parameters = default_parameters(graph)
 
     def process(noisy: NDArray[np.float32]) -> Audio:
         delay = profile.stream_delay_samples
