@@ -1,8 +1,9 @@
 """Speed of the frame loop against real time, and what a hop costs on the Cortex-M7: `make bench`.
 
-One stream on one core, the blessed model, real noisy speech. The machine's speed drifts, so the two engines
+One stream on one core, the blessed models, real noisy speech. The machine's speed drifts, so the two engines
 run in turn and the median of the rounds counts. On the M7 instructions are counted exactly, in an emulator; cycles
-are not. Writes build/bench.json.
+are not. Writes build/bench.json: figures of the default scheme and compiler under their plain names, those of the
+others under the suffixes below.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import chain, product
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +27,22 @@ from firmware_sim.contract import PROFILES, SAMPLE_RATE_HZ
 from firmware_sim.frame_loop import FrameLoop
 from firmware_sim.graph import Graph
 from golden_vectors.executors.c_host import CHost, HostDevice
-from golden_vectors.executors.c_m7 import CM7, HopInstructions, count_hops
-from golden_vectors.executors.cc_m7 import DSP, build_m7
+from golden_vectors.executors.c_m7 import CM7, LOOP, HopInstructions, count_hops
+from golden_vectors.executors.cc_m7 import DSP, build_m7, missing_compiler
 
 ROUNDS = 5
 RECORDING = Path("tests/data/noisy.wav")
-MODEL = Path("firmware_sim/model.npz")
+MODELS = {"": Path("firmware_sim/model.npz"), "_int8": Path("firmware_sim/model_int8.npz")}
+M7_COMPILERS = {"": "zig", "_gcc": "gcc"}
 M7_BUILDS = {"": DSP, "_plain_c": ()}
-"""Suffix of a figure -> flags of the build that it was counted on."""
+"""Suffix of a figure -> what it was counted on. A figure takes those of scheme, compiler and build, in this order."""
+M7_GROUPS = {
+    "front_end": ("window", "rfft", "wiener", "features"),
+    "network": ("network",),
+    "synthesis": ("gain", "irfft", "overlap_add"),
+    "loop": (LOOP,),
+}
+"""Group of a hop -> its stages; the groups are the whole hop."""
 M7_START_SECONDS, M7_HOPS = 4, 250
 """Where the counted second of speech begins; the hops of the noise initialisation run before it and do not count."""
 
@@ -83,39 +94,64 @@ def speeds(graph: Graph, pcm: npt.NDArray[np.int16], console: Console) -> dict[s
 # ---------------------------------------------------------------- Cortex-M7
 
 
-def instructions(graph: Graph, pcm: npt.NDArray[np.int16], console: Console) -> dict[str, float]:
-    """Exact instructions a hop of both builds for the M7, worst hop of a piece of speech, and per MAC."""
+@dataclass(frozen=True)
+class Cost:
+    """What a hop costs in one build, the worst of many hops each.
+
+    rows     stage, group or whole hop -> instructions
+    per_mac  instructions of the matrix-vector kernels, requantisation included, per multiply-accumulate
+    """
+
+    rows: dict[str, int]
+    per_mac: float
+
+    @classmethod
+    def of(cls, count: HopInstructions, macs: int) -> Cost:
+        rows = {stage: int(values.max()) for stage, values in count.stages.items()}
+        groups = {group: sum(count.stages[stage] for stage in stages) for group, stages in M7_GROUPS.items()}
+        rows |= {group: int(np.max(values)) for group, values in groups.items()}
+        return cls({**rows, "a hop": int(count.total.max())}, float(count.kernels.max()) / macs)
+
+    def figures(self, suffix: str) -> dict[str, float]:
+        """Name -> value, for the JSON file."""
+        figures: dict[str, float] = {f"{group}_instructions_per_hop": self.rows[group] for group in M7_GROUPS}
+        figures |= {"worst_hop_instructions": self.rows["a hop"], "instructions_per_mac": round(self.per_mac, 4)}
+        return {f"{name}{suffix}": value for name, value in figures.items()}
+
+
+def macs(graph: Graph) -> int:
+    """Multiply-accumulates of one step of the network."""
+    return sum(op.inputs[1].values.size for op in graph.ops if op.kind == "FULLY_CONNECTED")
+
+
+def instructions(graph: Graph, pcm: npt.NDArray[np.int16]) -> dict[str, Cost]:
+    """Suffix of compiler and build -> what a hop costs; a compiler that is not here is left out."""
     profile = PROFILES[graph.meta["profile"]]
-    hops = profile.noise_init_hops + M7_HOPS
-    piece = pcm[M7_START_SECONDS * SAMPLE_RATE_HZ :][: hops * profile.hop_samples]
-    counts = {}
-    for suffix, flags in M7_BUILDS.items():
-        image = build_m7(graph, profile, flags=flags)
-        counts[suffix] = count_hops(image, graph, piece, skip=profile.noise_init_hops)
-    table = Table("stage", "instructions", "plain C", title=f"Cortex-M7, worst of {M7_HOPS} hops (not cycles)")
-    for stage in counts[""].stages:
-        table.add_row(stage, *(f"{count.stages[stage].max():,}" for count in counts.values()))
-    table.add_row("a hop", *(f"{count.total.max():,}" for count in counts.values()))
-    table.add_row("per MAC", *(f"{per_mac(count, graph):.3f}" for count in counts.values()))
-    console.print(table)
-    return {f"{name}{suffix}": v for suffix, count in counts.items() for name, v in m7_figures(count, graph).items()}
+    piece = pcm[M7_START_SECONDS * SAMPLE_RATE_HZ :][: (profile.noise_init_hops + M7_HOPS) * profile.hop_samples]
+    costs = {}
+    for (compiler_suffix, compiler), (build_suffix, flags) in product(M7_COMPILERS.items(), M7_BUILDS.items()):
+        if missing_compiler(compiler) is None:
+            image = build_m7(graph, profile, compiler=compiler, flags=flags)
+            count = count_hops(image, graph, piece, skip=profile.noise_init_hops)
+            costs[compiler_suffix + build_suffix] = Cost.of(count, macs(graph))
+    return costs
 
 
-def per_mac(count: HopInstructions, graph: Graph) -> float:
-    """Instructions of the matrix-vector kernels, requantisation included, per multiply-accumulate; worst hop."""
-    weights = [op.inputs[1] for op in graph.ops if op.kind == "FULLY_CONNECTED"]
-    return float(count.kernels.max()) / sum(w.values.size for w in weights)
-
-
-def m7_figures(count: HopInstructions, graph: Graph) -> dict[str, float]:
-    """Figures of one build, worst hop each; the front end is everything but the network."""
-    network = count.stages["network"]
-    return {
-        "instructions_per_mac": round(per_mac(count, graph), 4),
-        "network_instructions_per_hop": int(network.max()),
-        "front_end_instructions_per_hop": int((count.total - network).max()),
-        "worst_hop_instructions": int(count.total.max()),
-    }
+def instruction_table(scheme: str, costs: dict[str, Cost]) -> Table:
+    """Stages and groups of a hop, with the dual multiply-accumulate beside plain C of the same run."""
+    table = Table("stage", title=f"Cortex-M7, {scheme}, worst of {M7_HOPS} hops: instructions, not cycles")
+    pairs = []
+    for suffix, compiler in M7_COMPILERS.items():
+        if suffix in costs:
+            pairs.append((costs[suffix], costs[f"{suffix}_plain_c"]))
+            for column in (compiler, f"{compiler} plain C", "ratio"):
+                table.add_column(column, justify="right")
+    for row in costs[""].rows:
+        cells = [(f"{a.rows[row]:,}", f"{b.rows[row]:,}", f"{b.rows[row] / a.rows[row]:.2f}") for a, b in pairs]
+        table.add_row(row, *chain(*cells), end_section=row == LOOP)
+    cells = [(f"{a.per_mac:.3f}", f"{b.per_mac:.3f}", f"{b.per_mac / a.per_mac:.2f}") for a, b in pairs]
+    table.add_row("per MAC", *chain(*cells))
+    return table
 
 
 def main() -> None:
@@ -123,9 +159,15 @@ def main() -> None:
         reason = engine.available()
         if reason is not None:
             raise SystemExit(f"stapes: bench cannot run {engine.name}: {reason}")
-    graph, console = Graph.load(MODEL), Console()
+    graphs, console = {suffix: Graph.load(path) for suffix, path in MODELS.items()}, Console()
     pcm, _ = soundfile.read(RECORDING, dtype="int16")
-    write_json(Path("build/bench.json"), {**speeds(graph, pcm, console), **instructions(graph, pcm, console)})
+    figures = speeds(graphs[""], pcm, console)
+    for scheme_suffix, graph in graphs.items():
+        costs = instructions(graph, pcm)
+        console.print(instruction_table(graph.scheme, costs))
+        for suffix, cost in costs.items():
+            figures |= cost.figures(scheme_suffix + suffix)
+    write_json(Path("build/bench.json"), figures)
 
 
 if __name__ == "__main__":

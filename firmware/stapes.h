@@ -14,6 +14,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+#define _Static_assert static_assert /* until the end of this file: its name in C++ */
+extern "C" {
+#endif
+
 #include "fixed.h"
 #include "stapes_model.h"
 #include "stapes_tables.h"
@@ -130,5 +135,10 @@ typedef struct {
  * returns  0, or -1 when there is no such tap: count them by asking from 0 on
  */
 int stapes_tap(const stapes_state_t *state, uint32_t index, stapes_tap_t *tap);
+
+#ifdef __cplusplus
+}
+#undef _Static_assert
+#endif
 
 #endif

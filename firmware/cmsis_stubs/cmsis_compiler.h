@@ -59,13 +59,16 @@ static inline uint32_t __SXTB16(uint32_t x)
 /* Bytes 0 and 2 of x, zero-extended into the two 16-bit lanes. */
 static inline uint32_t __UXTB16(uint32_t x) { return x & 0x00FF00FFU; }
 
-/* x rotated right by n bits, n in [0, 31]. */
-static inline uint32_t __ROR(uint32_t x, uint32_t n) { return n == 0U ? x : (x >> n) | (x << (32U - n)); }
+/* x rotated right by n bits, modulo 32. */
+static inline uint32_t __ROR(uint32_t x, uint32_t n) { return (x >> (n % 32U)) | (x << (-n % 32U)); }
 
-/* Low lane of x, and the low lane of (y << n) in the high lane's place; n in [0, 31]. */
+/* __SXTB16(__ROR(x, n)) in one instruction of the core; n is 8, 16 or 24. */
+static inline uint32_t __SXTB16_RORn(uint32_t x, uint32_t n) { return __SXTB16(__ROR(x, n)); }
+
+/* Low lane of x, and the high lane of y << n; n in [0, 31]. */
 static inline uint32_t __PKHBT(uint32_t x, uint32_t y, uint32_t n) { return (x & 0xFFFFU) | ((y << n) & 0xFFFF0000U); }
 
-/* High lane of x, and the low lane of the arithmetic shift y >> n; n in [1, 31]. */
+/* High lane of x, and the low lane of the arithmetic shift y >> n; n in [0, 31]. */
 static inline uint32_t __PKHTB(uint32_t x, uint32_t y, uint32_t n)
 {
     return (x & 0xFFFF0000U) | ((uint32_t)((int32_t)y >> n) & 0xFFFFU);

@@ -40,6 +40,11 @@ def missing_compiler(compiler: str) -> str | None:
     return None if shutil.which("arm-none-eabi-gcc") else "no compiler for the M7: apt-get install gcc-arm-none-eabi"
 
 
+def m7_command(compiler: str, part: str) -> list[str]:
+    """Compiler and flags of an image for a part of `PARTS`; to be run in PORT."""
+    return [*COMPILERS[compiler], *_OWN_FLAGS[compiler], *_FLAGS, *WARNINGS, "-T", f"{part}.ld"]
+
+
 def build_m7(
     graph: Graph | None,
     profile: Profile,
@@ -57,7 +62,7 @@ def build_m7(
     reason = missing_compiler(compiler)
     if reason is not None:
         raise WitnessError(reason)
-    command = [*COMPILERS[compiler], *_OWN_FLAGS[compiler], *_FLAGS, *flags, *WARNINGS, "-T", f"{part}.ld"]
+    command = [*m7_command(compiler, part), *flags]
     dsp = "-DSTAPES_DSP" in flags
     intrinsics = PORT / "cmsis" if dsp else FIRMWARE / "cmsis_stubs"
     sources = [*sorted(FIRMWARE.glob("*.c")), *sorted(PORT.glob("*.c")), *more_sources]
