@@ -15,10 +15,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from export import provenance
+from export.c_memory import KINDS, STACK_BYTES, MemoryMap, total
+from export.c_writer import memory_map
 from export.provenance import COMMAND, ExportError, sha256, write_all
 from export.quantize import Quality, measure, quantize_all
 from export.student import check_origin, load_student
@@ -149,6 +152,26 @@ def file_table(out: Path, files: dict[str, bytes]) -> Table:
     return table
 
 
+def memory_table(memory: MemoryMap) -> Table:
+    """Flash and RAM, buffer by buffer, as in the header; code depends on the compiler."""
+    constants = Table("flash", "bytes", box=SIMPLE_HEAD)
+    for kind in KINDS:
+        rows = memory.flash_of(kind)
+        if rows:
+            constants.add_row(f"[bold]{kind}", f"[bold]{sum(rows.values()):,}")
+        for name, size in rows.items():
+            constants.add_row(f"  {name}", f"{size:,}")
+    state = Table("RAM of one ear", "bytes", box=SIMPLE_HEAD)
+    for name, size in memory.state:
+        state.add_row(name, f"{size:,}")
+    for column in (constants.columns[1], state.columns[1]):
+        column.justify = "right"
+    summary = f"flash {memory.flash_bytes:,}, RAM {total(memory.state):,} an ear, stack {STACK_BYTES}"
+    both = Table(title=f"bytes: {summary}", box=None, show_header=False, pad_edge=False)
+    both.add_row(constants, state)
+    return both
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the door; returns the exit code."""
     arguments = parser().parse_args(argv)
@@ -167,6 +190,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, blessed_graph in blessed.items():
         console.print(f"blessed {BLESSED[name].name}: {blessed_graph.digest}", highlight=False)
     console.print(file_table(arguments.out, files))
+    if "c" in arguments.to:
+        console.print(memory_table(memory_map(graph, PROFILES[graph.meta["profile"]], arguments.paired)))
     return 0
 
 

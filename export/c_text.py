@@ -9,6 +9,8 @@ import numpy as np
 
 WIDTH = 110
 BYTES = {"int8": 1, "int16": 2, "int32": 4, "int64": 8, "uint8": 1, "uint16": 2, "uint32": 4}
+STRUCT_BYTES = {"stapes_add_i8_t": 28}
+"""Constant structs of nn.h that generated code fills."""
 
 
 def array(declaration: str, values: Any) -> str:

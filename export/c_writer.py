@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from export.c_memory import memory_map, state_layout
+from export.c_memory import STACK_BYTES, MemoryMap, laid_out, state_layout, total
 from export.c_tables import Tables
-from export.c_text import BYTES, array, struct, wrapped
+from export.c_text import BYTES, STRUCT_BYTES, array, struct, wrapped
 from export.provenance import ExportError, banner, face, write_all
 from firmware_sim.contract import CONTRACT_VERSION, UNITY_GAIN_Q15, ContractError, Profile
 from firmware_sim.graph import Graph
@@ -58,6 +58,7 @@ class CWriter:
     def struct(self, ctype: str, name: str, **members: Any) -> str:
         """A constant struct in flash; returns its address."""
         text = {key: _braces(value) if isinstance(value, Rescale) else str(value) for key, value in members.items()}
+        self.flash[name] = STRUCT_BYTES[ctype]
         self.arrays.append(struct(f"static const {ctype} {name}", text))
         return f"&{name}"
 
@@ -122,9 +123,16 @@ class Network:
         return [t for t in self.tensors if not self.writer.is_view(t)]
 
     @property
-    def ram_bytes(self) -> int:
-        """sizeof(stapes_network_t)."""
-        return sum(-(-BYTES[t.dtype] * t.shape[0] // self._align) * self._align for t in self.members) or 1
+    def rows(self) -> list[tuple[str, int]]:
+        """stapes_network_t in the memory map: see `c_memory.laid_out`."""
+        members = [(t.name, BYTES[t.dtype] * t.shape[0], max(BYTES[t.dtype], self._align)) for t in self.members]
+        return laid_out(members, max(step for *_, step in members)) if members else [("none", 1)]
+
+    @property
+    def memory(self) -> MemoryMap:
+        """The memory map, with the tables of the loop."""
+        flash = {**Tables(self.profile, self.graph).flash, **self.writer.flash}
+        return MemoryMap(flash, state_layout(self.profile, total(self.rows)), self.rows)
 
     @property
     def _align(self) -> int:
@@ -133,8 +141,9 @@ class Network:
 
     # ------------------------------------------------------------ stapes_model.h
 
-    def header(self, head: str, digest: str, state_bytes: int, memory_map: str) -> str:
+    def header(self, head: str, digest: str) -> str:
         """stapes_model.h; the digest of the configuration is part of every symbol."""
+        memory = self.memory
         own_names = "".join(f"#define {name} {name}_{digest[:8]}\n" for name in SYMBOLS)
         align = f"_Alignas({self._align}) " if self.writer.paired else ""
         members = "".join(f"    {align}{t.dtype}_t {t.name}[{t.shape[0]}];\n" for t in self.members)
@@ -148,9 +157,10 @@ _Static_assert(STAPES_CONFIG_ID == UINT32_C(0x{digest[:8]}), "stapes_tables.h is
 
 /* Each configuration has symbols of its own, so that files of two exports do not link. */
 {own_names}
-{memory_map}
-#define STAPES_NETWORK_BYTES {self.ram_bytes}U
-#define STAPES_STATE_BYTES {state_bytes}U
+{memory.comment()}
+#define STAPES_NETWORK_BYTES {total(memory.network)}U
+#define STAPES_STATE_BYTES {total(memory.state)}U
+#define STAPES_STACK_BYTES {STACK_BYTES}U
 
 /* Every tensor of the graph, in order of computation; the states are at home in *_next. */
 typedef struct {{
@@ -180,13 +190,14 @@ extern const uint32_t stapes_network_tensor_count;
         """stapes_model.c."""
         body = self._step() if self.graph is not None else _NO_NETWORK
         constants = "\n".join(self.writer.arrays)
-        return f"""{head}#include "stapes_model.h"
+        return f"""{head}#include "stapes.h"
 
 #include <string.h>
 
 _Static_assert(STAPES_CONTRACT_VERSION == {CONTRACT_VERSION}, "model and tables are of different contracts");
 _Static_assert(STAPES_CONFIG_ID == UINT32_C(0x{digest[:8]}), "stapes_model.h is of another export");
 
+{self.memory.asserts()}
 {constants}
 {body}
 {self._taps()}"""
@@ -278,18 +289,17 @@ def to_c(graph: Graph | None, profile: Profile, paired: bool = False) -> dict[st
     raises  GraphError or ContractError when the graph does not fit the device
     """
     tables, network = Tables(profile, graph), Network(graph, profile, paired and graph is not None)
-    ram = state_layout(profile, network.ram_bytes)
     texts = (
         tables.header(_banner(graph, profile, "Sizes, constants and tables of the Stapes frame loop.")),
-        network.header(
-            _banner(graph, profile, "The network's state and its memory map."),
-            tables.digest,
-            sum(size for _, size in ram),
-            memory_map({**tables.flash, **network.writer.flash}, ram),
-        ),
+        network.header(_banner(graph, profile, "The network's state and its memory map."), tables.digest),
         network.source(_banner(graph, profile, "The network: weights and kernel calls."), tables.digest),
     )
     return {name: text.encode("ascii") for name, text in zip(FILES, texts, strict=True)}
+
+
+def memory_map(graph: Graph | None, profile: Profile, paired: bool = False) -> MemoryMap:
+    """The memory map of what `to_c` writes."""
+    return Network(graph, profile, paired and graph is not None).memory
 
 
 def _banner(graph: Graph | None, profile: Profile, what: str) -> str:

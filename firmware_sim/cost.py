@@ -177,11 +177,13 @@ def _network_ram(graph: Graph) -> int:
 
 
 def _network_flash(graph: Graph) -> int:
-    """Weights, biases (32 bits each) and, for int8, a table of 256 outputs for each LOGISTIC and TANH."""
+    """Weights, biases (32 bits each) and, for int8, 256 outputs for each LOGISTIC and TANH, 28 bytes of scales for
+    each ADD and SUB."""
     constants = [t for t in graph.tensors.values() if t.data is not None]
     weights = sum(_bytes(t) if t.dtype == "int8" else 4 * t.shape[0] for t in constants)
     activations = sum(op.kind in ("LOGISTIC", "TANH") for op in graph.ops)
-    return weights + (256 * activations if graph.scheme == "int8" else 0)
+    sums = sum(op.kind in ("ADD", "SUB") for op in graph.ops)
+    return weights + (256 * activations + 28 * sums if graph.scheme == "int8" else 0)
 
 
 def _exchanges(length: int) -> int:

@@ -1,4 +1,4 @@
-"""The door of the witness: generate, verify, report."""
+"""The door of the witness: generate, verify, report, memory."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from typing import NoReturn
 from rich.console import Console
 
 from firmware_sim.contract import ContractError
+from firmware_sim.graph import SCHEMES
 from golden_vectors import generate, page, pictures, report, verify
 from golden_vectors.cases import CASES
 from golden_vectors.errors import WitnessError
+from golden_vectors.executors.cc_m7 import COMPILERS, DEFAULT_PART, PARTS
 from golden_vectors.tables import console, print_outcome, print_report
 from golden_vectors.vector import DIRECTORY, load_all
 
@@ -62,6 +64,13 @@ def parser() -> Parser:
     )
     command.add_argument("--page", type=Path, metavar="OUT.html", help="picture page to write")
     command.set_defaults(run=run_report)
+
+    command = commands.add_parser("memory", help="flash, RAM, code and stack of the image for a Cortex-M7")
+    command.add_argument("--model", type=Path, help="model (default: the blessed one of the scheme)")
+    command.add_argument("--scheme", choices=SCHEMES, default=SCHEMES[0], help="default: %(default)s")
+    command.add_argument("--part", choices=PARTS, default=DEFAULT_PART, help="default: %(default)s")
+    command.add_argument("--compiler", choices=tuple(COMPILERS), default="zig", help="default: %(default)s")
+    command.set_defaults(run=run_memory)
     return top
 
 
@@ -113,6 +122,16 @@ def run_report(arguments: argparse.Namespace, console: Console) -> int:
     if found.differences:
         print(f"differs: {found.differences[0]}", file=sys.stderr)
     return 1 if found.differences else 0
+
+
+def run_memory(arguments: argparse.Namespace, console: Console) -> int:
+    """memory [--part NAME] [--compiler NAME] [--scheme NAME]."""
+    from golden_vectors.memory import print_memory
+
+    path = arguments.model or {"int16x8": MODEL, "int8": MODEL_INT8}[arguments.scheme]
+    graph = generate.load_graphs({arguments.scheme: path})[arguments.scheme]
+    print_memory(graph, arguments.part, arguments.compiler, console)
+    return 0
 
 
 def _models(arguments: argparse.Namespace) -> dict[str, Path]:

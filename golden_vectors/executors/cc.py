@@ -158,7 +158,7 @@ def _compile(command: Sequence[str], directory: Path) -> None:
     result = _run(command, directory)
     if result.returncode:
         lines = result.stderr.strip().splitlines() or [f"exit status {result.returncode}"]
-        reason = next((line for line in lines if "error" in line), lines[0])
+        reason = next((line for line in lines if "error" in line and "ld returned" not in line), lines[0])
         raise WitnessError(f"the firmware does not compile: {reason}")
 
 

@@ -27,7 +27,7 @@ COMPILERS: Mapping[str, tuple[str, ...]] = {
 _OWN_FLAGS = {"zig": ("-fno-sanitize=all",), "gcc": ("-nostartfiles", "-static-libgcc")}
 _FLAGS = (
     "-std=c11", "-O2", "-ffreestanding", "-nostdlib", "-fdata-sections", "-g0", "-fno-unwind-tables",
-    "-fno-asynchronous-unwind-tables", "-Wl,-e,Reset_Handler", "-Wl,-z,max-page-size=4096",
+    "-fno-asynchronous-unwind-tables", "-fno-jump-tables", "-Wl,-e,Reset_Handler", "-Wl,-z,max-page-size=4096",
 )  # fmt: skip
 DSP = ("-DSTAPES_DSP",)
 """Dual multiply-accumulates of the core; without it the build is plain C and has no intrinsic at all."""

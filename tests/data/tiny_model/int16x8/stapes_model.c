@@ -5,12 +5,73 @@
  * graph   sha256 736cbc67a3329cfb9e7be4bfa70eaaa9442bc075c122e051d6e4e3fd8dd0d951
  * scheme int16x8, profile seed, contract version 1
  */
-#include "stapes_model.h"
+#include "stapes.h"
 
 #include <string.h>
 
 _Static_assert(STAPES_CONTRACT_VERSION == 1, "model and tables are of different contracts");
 _Static_assert(STAPES_CONFIG_ID == UINT32_C(0x59680c11), "stapes_model.h is of another export");
+
+#define LIES_AT(type, member, offset, bytes)                                                                  \
+    _Static_assert(offsetof(type, member) == (offset) && sizeof(((type *)0)->member) == (bytes),              \
+                   #member " is not as in its memory map")
+
+LIES_AT(stapes_state_t, frame_q30, 0, 512);
+LIES_AT(stapes_state_t, spectrum_q30, 512, 520);
+LIES_AT(stapes_state_t, power, 1032, 520);
+LIES_AT(stapes_state_t, noise, 1552, 520);
+LIES_AT(stapes_state_t, xi_uq16, 2072, 260);
+LIES_AT(stapes_state_t, likelihood_q16, 2336, 8);
+LIES_AT(stapes_state_t, vad, 2344, 4);
+LIES_AT(stapes_state_t, wiener_gain_q15, 2348, 130);
+LIES_AT(stapes_state_t, feature_q16, 2480, 260);
+LIES_AT(stapes_state_t, x_q11, 2740, 130);
+LIES_AT(stapes_state_t, mask_q15, 2870, 130);
+LIES_AT(stapes_state_t, gain_q15, 3000, 130);
+LIES_AT(stapes_state_t, enhanced_q30, 3132, 520);
+LIES_AT(stapes_state_t, frame_out, 3652, 512);
+LIES_AT(stapes_state_t, pcm, 4164, 128);
+LIES_AT(stapes_state_t, history, 4292, 256);
+LIES_AT(stapes_state_t, overlap, 4548, 256);
+LIES_AT(stapes_state_t, wiener, 4808, 1304);
+LIES_AT(stapes_state_t, network, 6112, 1030);
+LIES_AT(stapes_state_t, parameters, 7142, 8);
+LIES_AT(stapes_state_t, counters, 7152, 64);
+LIES_AT(stapes_network_t, x, 0, 130);
+LIES_AT(stapes_network_t, h0, 130, 16);
+LIES_AT(stapes_network_t, h1, 146, 16);
+LIES_AT(stapes_network_t, gru0_x_rz, 162, 32);
+LIES_AT(stapes_network_t, gru0_x_n, 194, 16);
+LIES_AT(stapes_network_t, gru0_h_rz, 210, 32);
+LIES_AT(stapes_network_t, gru0_h_n, 242, 16);
+LIES_AT(stapes_network_t, gru0_rz_in, 258, 32);
+LIES_AT(stapes_network_t, gru0_rz, 290, 32);
+LIES_AT(stapes_network_t, gru0_r_h_n, 322, 16);
+LIES_AT(stapes_network_t, gru0_n_in, 338, 16);
+LIES_AT(stapes_network_t, gru0_n, 354, 16);
+LIES_AT(stapes_network_t, gru0_n_half, 370, 16);
+LIES_AT(stapes_network_t, gru0_h_minus_n, 386, 16);
+LIES_AT(stapes_network_t, gru0_kept, 402, 16);
+LIES_AT(stapes_network_t, gru0_h_half, 418, 16);
+LIES_AT(stapes_network_t, h0_next, 434, 16);
+LIES_AT(stapes_network_t, gru1_x_rz, 450, 32);
+LIES_AT(stapes_network_t, gru1_x_n, 482, 16);
+LIES_AT(stapes_network_t, gru1_h_rz, 498, 32);
+LIES_AT(stapes_network_t, gru1_h_n, 530, 16);
+LIES_AT(stapes_network_t, gru1_rz_in, 546, 32);
+LIES_AT(stapes_network_t, gru1_rz, 578, 32);
+LIES_AT(stapes_network_t, gru1_r_h_n, 610, 16);
+LIES_AT(stapes_network_t, gru1_n_in, 626, 16);
+LIES_AT(stapes_network_t, gru1_n, 642, 16);
+LIES_AT(stapes_network_t, gru1_n_half, 658, 16);
+LIES_AT(stapes_network_t, gru1_h_minus_n, 674, 16);
+LIES_AT(stapes_network_t, gru1_kept, 690, 16);
+LIES_AT(stapes_network_t, gru1_h_half, 706, 16);
+LIES_AT(stapes_network_t, h1_next, 722, 16);
+LIES_AT(stapes_network_t, fc1, 738, 16);
+LIES_AT(stapes_network_t, fc1_even, 754, 16);
+LIES_AT(stapes_network_t, fc2, 770, 130);
+LIES_AT(stapes_network_t, mask, 900, 130);
 
 static const int8_t gru0_x_rz_w_i8[1040] = {
     -127, -113, -99, -85, -71, -57, -43, -29, -15, -1, 13, 27, 41, 55, 69, 83, 97, 111, 125, -116, -102, -88,

@@ -79,9 +79,49 @@ _Static_assert(STAPES_CONFIG_ID == UINT32_C(0x59680c11), "stapes_tables.h is of 
  *         8  parameters
  *         2  padding
  *        64  counters
+ *
+ * of these, network 1030:
+ *                130  .x
+ *                 16  .h0
+ *                 16  .h1
+ *                 32  .gru0_x_rz
+ *                 16  .gru0_x_n
+ *                 32  .gru0_h_rz
+ *                 16  .gru0_h_n
+ *                 32  .gru0_rz_in
+ *                 32  .gru0_rz
+ *                 16  .gru0_r_h_n
+ *                 16  .gru0_n_in
+ *                 16  .gru0_n
+ *                 16  .gru0_n_half
+ *                 16  .gru0_h_minus_n
+ *                 16  .gru0_kept
+ *                 16  .gru0_h_half
+ *                 16  .h0_next
+ *                 32  .gru1_x_rz
+ *                 16  .gru1_x_n
+ *                 32  .gru1_h_rz
+ *                 16  .gru1_h_n
+ *                 32  .gru1_rz_in
+ *                 32  .gru1_rz
+ *                 16  .gru1_r_h_n
+ *                 16  .gru1_n_in
+ *                 16  .gru1_n
+ *                 16  .gru1_n_half
+ *                 16  .gru1_h_minus_n
+ *                 16  .gru1_kept
+ *                 16  .gru1_h_half
+ *                 16  .h1_next
+ *                 16  .fc1
+ *                 16  .fc1_even
+ *                130  .fc2
+ *                130  .mask
+ *
+ * stack 512 at most below the caller of any function of stapes.h, on a Cortex-M7
  */
 #define STAPES_NETWORK_BYTES 1030U
 #define STAPES_STATE_BYTES 7216U
+#define STAPES_STACK_BYTES 512U
 
 /* Every tensor of the graph, in order of computation; the states are at home in *_next. */
 typedef struct {

@@ -5,12 +5,70 @@
  * graph   sha256 10958cc6863a4cad21a86d694af5aaad0b5d13a1a7792d555267453c3215f864
  * scheme int8, profile seed, contract version 1
  */
-#include "stapes_model.h"
+#include "stapes.h"
 
 #include <string.h>
 
 _Static_assert(STAPES_CONTRACT_VERSION == 1, "model and tables are of different contracts");
 _Static_assert(STAPES_CONFIG_ID == UINT32_C(0xfc8cdbed), "stapes_model.h is of another export");
+
+#define LIES_AT(type, member, offset, bytes)                                                                  \
+    _Static_assert(offsetof(type, member) == (offset) && sizeof(((type *)0)->member) == (bytes),              \
+                   #member " is not as in its memory map")
+
+LIES_AT(stapes_state_t, frame_q30, 0, 512);
+LIES_AT(stapes_state_t, spectrum_q30, 512, 520);
+LIES_AT(stapes_state_t, power, 1032, 520);
+LIES_AT(stapes_state_t, noise, 1552, 520);
+LIES_AT(stapes_state_t, xi_uq16, 2072, 260);
+LIES_AT(stapes_state_t, likelihood_q16, 2336, 8);
+LIES_AT(stapes_state_t, vad, 2344, 4);
+LIES_AT(stapes_state_t, wiener_gain_q15, 2348, 130);
+LIES_AT(stapes_state_t, feature_q16, 2480, 260);
+LIES_AT(stapes_state_t, x_q11, 2740, 130);
+LIES_AT(stapes_state_t, mask_q15, 2870, 130);
+LIES_AT(stapes_state_t, gain_q15, 3000, 130);
+LIES_AT(stapes_state_t, enhanced_q30, 3132, 520);
+LIES_AT(stapes_state_t, frame_out, 3652, 512);
+LIES_AT(stapes_state_t, pcm, 4164, 128);
+LIES_AT(stapes_state_t, history, 4292, 256);
+LIES_AT(stapes_state_t, overlap, 4548, 256);
+LIES_AT(stapes_state_t, wiener, 4808, 1304);
+LIES_AT(stapes_state_t, network, 6112, 491);
+LIES_AT(stapes_state_t, parameters, 6604, 8);
+LIES_AT(stapes_state_t, counters, 6612, 64);
+LIES_AT(stapes_network_t, x, 0, 65);
+LIES_AT(stapes_network_t, h0, 65, 8);
+LIES_AT(stapes_network_t, h1, 73, 8);
+LIES_AT(stapes_network_t, gru0_x_rz, 81, 16);
+LIES_AT(stapes_network_t, gru0_x_n, 97, 8);
+LIES_AT(stapes_network_t, gru0_h_rz, 105, 16);
+LIES_AT(stapes_network_t, gru0_h_n, 121, 8);
+LIES_AT(stapes_network_t, gru0_rz_in, 129, 16);
+LIES_AT(stapes_network_t, gru0_rz, 145, 16);
+LIES_AT(stapes_network_t, gru0_r_h_n, 161, 8);
+LIES_AT(stapes_network_t, gru0_n_in, 169, 8);
+LIES_AT(stapes_network_t, gru0_n, 177, 8);
+LIES_AT(stapes_network_t, gru0_z_n, 185, 8);
+LIES_AT(stapes_network_t, gru0_new, 193, 8);
+LIES_AT(stapes_network_t, gru0_kept, 201, 8);
+LIES_AT(stapes_network_t, h0_next, 209, 8);
+LIES_AT(stapes_network_t, gru1_x_rz, 217, 16);
+LIES_AT(stapes_network_t, gru1_x_n, 233, 8);
+LIES_AT(stapes_network_t, gru1_h_rz, 241, 16);
+LIES_AT(stapes_network_t, gru1_h_n, 257, 8);
+LIES_AT(stapes_network_t, gru1_rz_in, 265, 16);
+LIES_AT(stapes_network_t, gru1_rz, 281, 16);
+LIES_AT(stapes_network_t, gru1_r_h_n, 297, 8);
+LIES_AT(stapes_network_t, gru1_n_in, 305, 8);
+LIES_AT(stapes_network_t, gru1_n, 313, 8);
+LIES_AT(stapes_network_t, gru1_z_n, 321, 8);
+LIES_AT(stapes_network_t, gru1_new, 329, 8);
+LIES_AT(stapes_network_t, gru1_kept, 337, 8);
+LIES_AT(stapes_network_t, h1_next, 345, 8);
+LIES_AT(stapes_network_t, fc1, 353, 8);
+LIES_AT(stapes_network_t, fc2, 361, 65);
+LIES_AT(stapes_network_t, mask, 426, 65);
 
 static const int8_t gru0_x_rz_w_i8[1040] = {
     -127, -113, -99, -85, -71, -57, -43, -29, -15, -1, 13, 27, 41, 55, 69, 83, 97, 111, 125, -116, -102, -88,
