@@ -1,4 +1,4 @@
-"""Door: python -m export [build/student.npz | firmware_sim/model.npz] --to graph onnx tflite c"""
+"""Door: python -m export [build/student.npz | firmware_sim/model.npz] --to graph onnx tflite c ranges"""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from export import provenance
+from export import provenance, ranges
 from export.c_memory import KINDS, STACK_BYTES, MemoryMap, total
 from export.c_writer import memory_map
 from export.provenance import COMMAND, ExportError, sha256, write_all
@@ -32,7 +32,7 @@ from firmware_sim.graph import SCHEMES, Graph, GraphError
 MODELS = Path(graph_module.__file__).parent
 BLESSED = {"int16x8": MODELS / "model.npz", "int8": MODELS / "model_int8.npz"}
 """The committed graphs: the default of every door."""
-TARGETS = ("graph", "onnx", "tflite", "c")
+TARGETS = ("graph", "onnx", "tflite", "c", "ranges")
 REPORTED = ("h0_next", "h1_next", "fc1", "mask")
 """Tensors whose distance from the float student is printed."""
 
@@ -132,7 +132,19 @@ def translate(graph: Graph, targets: Sequence[str], paired: bool = False) -> dic
         from export.c_writer import to_c
 
         files |= to_c(graph, PROFILES[graph.meta["profile"]], paired)
+    if "ranges" in targets:
+        files |= ranges.to_files(graph, ranges.proven(graph, PROFILES[graph.meta["profile"]]))
     return files
+
+
+def prove(source: Path, graphs: Sequence[Graph], console: Console) -> None:
+    """No graph leaves the door whose registers can overflow; says what is proven."""
+    for graph in graphs:
+        try:
+            ledger = ranges.proven(graph, PROFILES[graph.meta["profile"]])
+        except ExportError as error:
+            raise ExportError(f"{source}: {error}") from None
+        console.print(ranges.summary(graph, ledger), highlight=False, soft_wrap=True)
 
 
 def quality_table(qualities: dict[str, Quality]) -> Table:
@@ -178,6 +190,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console()
     try:
         graph, blessed = obtain_graph(arguments, console)
+        prove(arguments.source or BLESSED[graph.scheme], list(({graph.scheme: graph} | blessed).values()), console)
         files = translate(graph, arguments.to, arguments.paired)
         files["manifest.json"] = provenance.manifest(graph, files)
         written = {arguments.out / name: data for name, data in files.items()}

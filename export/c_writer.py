@@ -16,6 +16,7 @@ from export.c_memory import STACK_BYTES, MemoryMap, laid_out, state_layout, tota
 from export.c_tables import Tables
 from export.c_text import BYTES, STRUCT_BYTES, array, struct, wrapped
 from export.provenance import ExportError, banner, face, write_all
+from export.ranges import proven
 from firmware_sim.contract import CONTRACT_VERSION, UNITY_GAIN_Q15, ContractError, Profile
 from firmware_sim.graph import Graph
 from firmware_sim.ops import GraphError, Rescale, Tensor
@@ -286,9 +287,10 @@ def to_c(graph: Graph | None, profile: Profile, paired: bool = False) -> dict[st
 
     paired  weights and kernels for the Cortex-M's dual multiply-accumulate; the bits are the same
     graph   None writes a device without a network: the Wiener stage alone
-    raises  GraphError or ContractError when the graph does not fit the device
+    raises  GraphError or ContractError when the graph does not fit the device, ExportError when it can overflow
     """
     tables, network = Tables(profile, graph), Network(graph, profile, paired and graph is not None)
+    proven(graph, profile)
     texts = (
         tables.header(_banner(graph, profile, "Sizes, constants and tables of the Stapes frame loop.")),
         network.header(_banner(graph, profile, "The network's state and its memory map."), tables.digest),

@@ -14,7 +14,7 @@ import numpy as np
 from export.student import LAYERS, FloatNetwork, Floats, Student, by_step, fold_layer_norm, real_features
 from firmware_sim.blocks import RECIPES, Dense, GruWeights, Scheme, mask_network
 from firmware_sim.fixed import Ints
-from firmware_sim.graph import Graph, GraphError
+from firmware_sim.graph import Graph
 from firmware_sim.meter import Counter
 from firmware_sim.network import encode_features
 
@@ -131,8 +131,8 @@ def quantize(student: Student, scheme: Scheme, per_channel: bool = False) -> Gra
     """The integer graph of a student.
 
     per_channel  one weight scale per output instead of one per tensor
-    after        the op pages have proved: int16x8 scales are 2^-k, biases odd, no accumulator overflows;
-                 fc1 cannot saturate (int16x8)
+    after        int16x8: scales are 2^-k, biases odd; export then proves for every scheme that no accumulator
+                 overflows, and for int16x8 that no input of FULLY_CONNECTED can become odd by a saturation
     """
     folded = fold_layer_norm(student.weights)
     statistics = calibrate(FloatNetwork(folded), student.streams())
@@ -175,15 +175,12 @@ def safe_fc1_scale(fc1: Dense, scheme: Scheme) -> float:
     """Smallest power of two at which the doubled fc1 output cannot leave int16 for any state.
 
     |output| <= (sum |w| * 2^15 + |b|) * input scale * weight scale, row by row; half the range stays
-    unused because the doubling needs an even result, which a saturation at 32767 would not be.
+    unused because the doubling needs an even result, which a saturation at 32767 would not be (export proves it).
     """
     bound = np.abs(fc1.weights.astype(np.int64)).sum(axis=1) * (1 << 15) + np.abs(fc1.bias)
     real = float((bound * scheme.state_scale * np.asarray(fc1.scale)).max())
     finest = scheme.state_scale * max(1.0, float(np.max(fc1.scale)))  # requantisation must shift to the right
-    scale = float(2.0 ** np.ceil(np.log2(max(real / 32766.0, finest))))
-    if real / (2.0 * scale) > 16383.0:
-        raise GraphError("fc1 can saturate: its output scale is smaller than its proven bound")
-    return scale
+    return float(2.0 ** np.ceil(np.log2(max(real / 32766.0, finest))))
 
 
 def calibrated_scale(largest: float) -> float:

@@ -82,6 +82,13 @@ def _interpolate(magnitude: Ints, step_bits: int, end: int) -> Ints:
     return np.where(index >= 255, end << step_bits, inside)
 
 
+def interpolation_reach(kind: str) -> int:
+    """Largest |value| on the way from the int16 table to the output, the table's origin and rounding included."""
+    step_bits, end = (9, 0x7FFF << 1) if kind == "LOGISTIC" else (8, 0xFFFF)
+    largest = int(_interpolate(np.arange(256 << step_bits), step_bits, end).max())
+    return largest + (1 << (16 + step_bits)) + (1 << (step_bits + 1))
+
+
 def _logistic_i16(scaled: Ints, magnitude: Ints) -> Ints:
     """Sigmoid in q15, [0, 32767]; the table is used for |x| and mirrored."""
     r = _interpolate(magnitude, 9, 0x7FFF << 1)

@@ -3,8 +3,9 @@
 A firmware team may therefore swap in Arm's own. The complex FFT of length N/2 runs on the even and odd
 samples as real and imaginary parts, radix 4 where N/2 is a power of four, else one radix-2 stage and two
 radix-4 halves; a split step turns it into the spectrum of N real samples. Forward and inverse each scale by
-1/N. With inputs in [-2^30, 2^30) no intermediate leaves int32 (tests/firmware_sim/test_fft.py proves it), so
-`overflow_guard` is all that is checked at run time.
+1/N. With inputs in [-2^30, 2^30) no intermediate leaves int32 (tests/firmware_sim/test_fft.py shows it, and
+every export proves it for windowed frames: `ranges/fft.py`), so `overflow_guard` is all that is checked at run
+time.
 
 Inside, complex values are int32 arrays (2, streams, ...) of re and im: they wrap as registers do.
 source: order of the arithmetic after CMSIS-DSP (Apache-2.0), see NOTICE.
@@ -37,7 +38,7 @@ def rfft(frame: Ints, counter: Counter | None = None) -> Ints:
     overflow_guard(frame, counter)
     streams, n = frame.shape
     z = _complex_fft(frame.astype(np.int32).reshape(streams, n // 2, 2).transpose(2, 0, 1), 1)
-    inner = _split(z[:, :, 1:], z[:, :, :0:-1], *_split_coefficients(n, 1))
+    inner = _split(z[:, :, 1:], z[:, :, :0:-1], *split_coefficients(n, 1))
     spectrum = np.zeros((streams, n // 2 + 1, 2), np.int64)
     spectrum[:, 1:-1] = inner.transpose(1, 2, 0)
     spectrum[:, 0, 0] = (z[0, :, 0] + z[1, :, 0]) >> 1
@@ -54,7 +55,7 @@ def irfft(spectrum: Ints, counter: Counter | None = None) -> Ints:
     overflow_guard(spectrum, counter)
     streams, n = len(spectrum), 2 * (spectrum.shape[1] - 1)
     x = spectrum.astype(np.int32).transpose(2, 0, 1)
-    z = _split(x[:, :, :-1], x[:, :, :0:-1], *_split_coefficients(n, -1))
+    z = _split(x[:, :, :-1], x[:, :, :0:-1], *split_coefficients(n, -1))
     frame = _complex_fft(z, -1).transpose(1, 2, 0).reshape(streams, n)
     return sat_i32(frame.astype(np.int64) << 1, counter)
 
@@ -81,11 +82,11 @@ def _radix4(z: Complex32, sign: int) -> Complex32:
     span = length // 4
     while span > 1:
         legs = _butterfly(z.reshape(2, streams, -1, 4, span), sign)
-        _rotate(legs, *_stage_twiddles(length, span), sign, first=span == length // 4)
+        _rotate(legs, *stage_twiddles(length, span), sign, first=span == length // 4)
         z = legs.transpose(1, 2, 3, 0, 4).reshape(2, streams, length)
         span //= 4
     legs = _butterfly(z.reshape(2, streams, -1, 4, 1), sign)
-    return legs.transpose(1, 2, 3, 0, 4).reshape(2, streams, length)[:, :, _bit_reversal(length)]
+    return legs.transpose(1, 2, 3, 0, 4).reshape(2, streams, length)[:, :, bit_reversal(length)]
 
 
 def _butterfly(z: Complex32, sign: int) -> Complex32:
@@ -143,14 +144,14 @@ def _radix4_by_2(z: Complex32, sign: int) -> Complex32:
 
 
 @cache
-def _bit_reversal(length: int) -> npt.NDArray[np.intp]:
+def bit_reversal(length: int) -> npt.NDArray[np.intp]:
     """Index of each output among the stage outputs, shape (length,)."""
     bits = length.bit_length() - 1
     return np.array([int(f"{i:0{bits}b}"[::-1], 2) for i in range(length)], dtype=np.intp)
 
 
 @cache
-def _stage_twiddles(length: int, span: int) -> tuple[Ints, Ints]:
+def stage_twiddles(length: int, span: int) -> tuple[Ints, Ints]:
     """cos and sin (3, 1, 1, 1, span) of 2j, j and 3j for a stage whose butterflies are `span` apart."""
     j = np.arange(span) * (length // (4 * span))
     table = tables.twiddle_q31(length)
@@ -179,7 +180,7 @@ def _split(z: Complex32, mirrored: Complex32, *coefficients: Ints) -> Complex32:
 
 
 @cache
-def _split_coefficients(n: int, sign: int) -> tuple[Ints, ...]:
+def split_coefficients(n: int, sign: int) -> tuple[Ints, ...]:
     """Coefficients of `_split`, each (2, 1, bins): row 0 makes re, row 1 makes im."""
     a, b = tables.split_q31(n)
     if sign > 0:

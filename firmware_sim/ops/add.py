@@ -8,6 +8,8 @@ from firmware_sim import fixed
 from firmware_sim.fixed import Ints
 from firmware_sim.meter import Counter, operations
 from firmware_sim.ops.base import Op, Rescale, Writer, log2_exact
+from firmware_sim.ranges.interval import Interval
+from firmware_sim.ranges.ledger import I32, Ledger
 
 
 class Add(Op):
@@ -63,6 +65,27 @@ class Add(Op):
             y = fixed.rdbpot(y, shift_y) if shift_y else y
         (out,) = self.outputs
         return [fixed.clamp(y + out.zero_point if out.zero_point else y, *out.limits, counter)]
+
+    def bounds(self, operands: Sequence[Interval], ledger: Ledger) -> list[Interval]:
+        (out,) = self.outputs
+        a, b = (x - t.zero_point for x, t in zip(operands, self.inputs, strict=True))
+        scaled = [
+            rescale.bounds(x.shifted(self.left), out.name, "operand", ledger)
+            for x, rescale in ((a, self.rescale_a), (b, self.rescale_b))
+        ]
+        y = self.rescale_y.bounds(self._sum(*scaled), out.name, "sum", ledger)
+        if self.shifts is not None:
+            shift_a, shift_b, shift_y = self.shifts
+            total = self._sum(a.shifted(shift_a), b.shifted(shift_b))
+            ledger.fits(out.name, "sum in the C", total.low, total.high, I32)
+            step = max(total.step >> shift_y, 1)
+            y = Interval(fixed.rdbpot(total.low, shift_y), fixed.rdbpot(total.high, shift_y), step)
+        return [y - -out.zero_point]
+
+    def _sum(self, a: Interval, b: Interval) -> Interval:
+        """a + b, or a - b."""
+        low, high = (b.low, b.high) if self.sign > 0 else (-b.high, -b.low)
+        return Interval(a.low + low, a.high + high, min(a.step, b.step))
 
     def to_onnx(self, writer: Writer) -> None:
         a, b = (writer.node("Mul", writer.centred(t), writer.i64(1 << self.left)) for t in self.inputs)

@@ -17,6 +17,8 @@ import numpy.typing as npt
 from firmware_sim import fixed
 from firmware_sim.fixed import Ints
 from firmware_sim.meter import Counter
+from firmware_sim.ranges.interval import Interval
+from firmware_sim.ranges.ledger import I32, Ledger
 
 LIMITS = {name: (int(np.iinfo(name).min), int(np.iinfo(name).max)) for name in ("int8", "int16", "int32", "int64")}
 """The dtypes of a graph and their ranges."""
@@ -102,6 +104,8 @@ class Op:
     arity: ClassVar[tuple[int, int]]
     """Numbers of inputs and outputs; 0 outputs means any number."""
     switches: ClassVar[frozenset[str]] = frozenset()
+    saturates: ClassVar[bool] = True
+    """Whether outputs are limited to their dtype, and counted where they are."""
 
     def __init__(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], attributes: Attributes | None = None):
         self.inputs, self.outputs = tuple(inputs), tuple(outputs)
@@ -130,6 +134,13 @@ class Op:
 
     def run(self, operands: Sequence[Ints], counter: Counter | None) -> list[Ints]:
         """Outputs of the computed inputs, each (streams, n) int64 within its dtype."""
+        raise NotImplementedError
+
+    def bounds(self, operands: Sequence[Interval], ledger: Ledger) -> list[Interval]:
+        """What the outputs can be before they are limited to their dtype; every register on the way must fit.
+
+        raises  RangeError when one does not
+        """
         raise NotImplementedError
 
 
@@ -163,6 +174,12 @@ class Rescale:
             return x << self.log2
         half = fixed.shr_round(x, 1)  # (x * 2^30 + 2^30) >> 31
         return fixed.rdbpot(half, -self.log2 - 1) if self.log2 < -1 else half
+
+    def bounds(self, x: Interval, place: str, what: str, ledger: Ledger) -> Interval:
+        """Bounds of the result, which rises with x; x and its left shift must fit int32."""
+        ledger.fits(place, f"{what}, shifted left to be rescaled", x.low << self.left, x.high << self.left, I32)
+        exact = isinstance(self.log2, int) and self.log2 >= 0
+        return Interval(self(x.low), self(x.high), x.step << (self.log2 or 0) if exact else 1)
 
 
 def log2_exact(scale: float) -> int | None:

@@ -11,6 +11,10 @@ from firmware_sim import fixed
 from firmware_sim.fixed import Ints
 from firmware_sim.meter import Counter, operations
 from firmware_sim.ops.base import GraphError, Op, Rescale, Writer, log2_exact
+from firmware_sim.ranges.interval import Interval
+from firmware_sim.ranges.ledger import I32, I64, Ledger, RangeError
+
+_ADVICE = "scale this row's weights and bias down, or quantize with --per-channel"
 
 
 class FullyConnected(Op):
@@ -61,18 +65,46 @@ class FullyConnected(Op):
         self.require(bool(np.all(self.inputs[2].values & 1)), "an int16 bias is even: the accumulator could tie")
         return shifts[0] if len(set(shifts)) == 1 else np.array(shifts, np.int64)
 
-    def accumulator_bound(self) -> Ints:
-        """Largest |accumulator| of each row for any input of x's dtype; int64 (m)."""
-        x, weights, _ = self.inputs
-        reach = max(abs(limit - x.zero_point) for limit in x.limits)
-        bound: Ints = np.abs(weights.values).sum(axis=1) * reach + np.abs(self.folded_bias)
-        return bound
-
     def _check_range(self) -> None:
+        """What numpy computes exactly and TFLite's int64 kernel takes; `bounds` proves the device's int32."""
         x, _, bias = self.inputs
-        limit = 1 << (31 if x.dtype == "int8" else 46)
+        limit = 1 << 46
         self.require(bool(np.all(np.abs(bias.values) < limit)), "a bias is too large")
-        self.require(bool(np.all(self.accumulator_bound() < limit)), "the accumulator can overflow")
+        low, high = self.accumulator_range(*(np.full(x.shape, end, np.int64) for end in x.limits))
+        self.require(bool(np.all(np.maximum(-low, high) < limit)), "the accumulator can overflow")
+
+    def accumulator_range(self, low: Ints, high: Ints) -> tuple[Ints, Ints]:
+        """Lowest and highest accumulator of each row, attained, for inputs in [low, high]; int64 (m)."""
+        products = self._dot_range(low, high)
+        return products[0] + self.folded_bias, products[1] + self.folded_bias
+
+    def _dot_range(self, low: Ints, high: Ints) -> tuple[Ints, Ints]:
+        weights = self.inputs[1].values
+        up, down = np.maximum(weights, 0), np.minimum(weights, 0)
+        return np.dot(up, low) + np.dot(down, high), np.dot(up, high) + np.dot(down, low)
+
+    def bounds(self, operands: Sequence[Interval], ledger: Ledger) -> list[Interval]:
+        (x,), (out,) = operands, self.outputs
+        sums = self._dot_range(np.minimum(x.low, 0), np.maximum(x.high, 0))  # in any order, so any part of the sum
+        ledger.fits(out.name, "sum of products", *sums, I32, _ADVICE)
+        half = np.int64(1) << (np.asarray(self.shifts) - 1) if self.rescale is None else np.int64(0)
+        ledger.fits(out.name, "bias", self.folded_bias, self.folded_bias + half, I32, _ADVICE)
+        low, high = self.accumulator_range(x.low, x.high)
+        ledger.fits(out.name, "accumulator", low, high + half, I32, _ADVICE)
+        if self.rescale is not None:
+            y = self.rescale.bounds(Interval(low, high), out.name, "accumulator", ledger) - -out.zero_point
+        else:
+            if x.step % 2:
+                raise RangeError(f"{ledger.stage}: {out.name}: an input can be odd, so an accumulator can be a tie")
+            self._paired_bounds(sums, ledger)
+            y = Interval(fixed.shr_round(low, self.shifts), fixed.shr_round(high, self.shifts))
+        return [Interval(np.maximum(y.low, self.low), np.maximum(y.high, self.low)) if self.relu else y]
+
+    def _paired_bounds(self, sums: tuple[Ints, Ints], ledger: Ledger) -> None:
+        """The 64-bit sum 256 b + a of the kernel for paired rows: int32 rows a and b are then exact in it."""
+        both = (np.append(end, np.zeros(len(end) % 2, np.int64)).reshape(-1, 2) for end in sums)
+        low, high = (256 * end[:, 1] + end[:, 0] for end in both)
+        ledger.fits(self.outputs[0].name, "sum of paired rows", low, high, I64, _ADVICE)
 
     def run(self, operands: Sequence[Ints], counter: Counter | None) -> list[Ints]:
         (x,) = operands
@@ -138,9 +170,7 @@ class FullyConnected(Op):
             per_channel = np.ndim(self.rescale.multiplier) > 0
             return (writer.rescales(f"{name}_rescale", self.rescale) if per_channel else self.rescale), per_channel
         shifts = np.asarray(self.shifts)
-        room = self.accumulator_bound() + (np.int64(1) << (shifts - 1)) < 1 << 31
-        worst = int(np.argmin(room))
-        self.require(bool(shifts.max() <= 30 and room.all()), f"row {worst} can leave the int32 accumulator of the C")
+        self.require(bool(shifts.max() <= 30), "the C kernel shifts by at most 30")
         return (writer.constant(f"{name}_shift_u8", "uint8", shifts), True) if shifts.ndim else (int(shifts), False)
 
 

@@ -11,6 +11,8 @@ from firmware_sim import activations
 from firmware_sim.fixed import Ints
 from firmware_sim.meter import Counter, operations
 from firmware_sim.ops.base import Op, Writer, log2_exact
+from firmware_sim.ranges.interval import Interval
+from firmware_sim.ranges.ledger import I32, Ledger
 
 
 class Logistic(Op):
@@ -25,6 +27,7 @@ class Logistic(Op):
 
     kind = "LOGISTIC"
     arity = (1, 1)
+    saturates = False
     codes: ClassVar[dict[str, tuple[float, int]]] = {"int8": (2.0**-8, -128), "int16": (2.0**-15, 0)}
     """Scale and zero point of the output, fixed by TFLite."""
 
@@ -43,6 +46,23 @@ class Logistic(Op):
         operations("mac", 2 * x.size)
         return [self.table[x].astype(np.int64)]
 
+    def bounds(self, operands: Sequence[Interval], ledger: Ledger) -> list[Interval]:
+        (x,), (source,) = operands, self.inputs
+        if source.dtype == "int16":
+            multiplier, shift = self._table_step()
+            half = (1 << shift) >> 1
+            low, high = x.low * multiplier + half, x.high * multiplier + half
+            ledger.fits(self.outputs[0].name, "input in steps of the table", low, high, I32)
+            reach = activations.interpolation_reach(self.kind)
+            ledger.fits(self.outputs[0].name, "interpolated table", -reach, reach, I32)
+        images = np.array([self._image(*ends) for ends in zip(x.low.tolist(), x.high.tolist(), strict=True)])
+        return [Interval(images[:, 0], images[:, 1])]
+
+    def _image(self, low: int, high: int) -> tuple[int, int]:
+        """Lowest and highest entry of the table for inputs in [low, high]."""
+        values = np.roll(self.table, -self.inputs[0].limits[0])[low - self.inputs[0].limits[0] :][: high - low + 1]
+        return int(values.min()), int(values.max())
+
     def to_onnx(self, writer: Writer) -> None:
         x = self.inputs[0]
         writer.gather(np.roll(self.table, -x.limits[0]), x, self.outputs[0])
@@ -56,7 +76,10 @@ class Logistic(Op):
             table = writer.constant(f"{y.name}_lut_i8", "int8", self.table)
             writer.call("lookup_i8", x, y, y.shape[0], table, counted=False)
             return
-        bits = (log2_exact(x.scales[0]) or 0) + 12
+        writer.call(f"{self.kind.lower()}_i16", x, y, y.shape[0], *self._table_step(), counted=False)
+
+    def _table_step(self) -> tuple[int, int]:
+        """(multiplier, shift) that bring an int16 input to the steps of the table."""
+        bits = (log2_exact(self.inputs[0].scales[0]) or 0) + 12
         direct = bits == 0 or (self.kind == "TANH" and bits == 1)  # see activations: the scales TFLM does not normalise
-        multiplier, shift = (3 << bits, 0) if direct else (24576, 13 - bits)
-        writer.call(f"{self.kind.lower()}_i16", x, y, y.shape[0], multiplier, shift, counted=False)
+        return (3 << bits, 0) if direct else (24576, 13 - bits)

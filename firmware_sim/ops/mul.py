@@ -8,6 +8,8 @@ from firmware_sim import fixed
 from firmware_sim.fixed import Ints
 from firmware_sim.meter import Counter, operations
 from firmware_sim.ops.base import Op, Rescale, Writer
+from firmware_sim.ranges.interval import Interval
+from firmware_sim.ranges.ledger import Ledger
 
 
 class Mul(Op):
@@ -37,6 +39,11 @@ class Mul(Op):
         (out,) = self.outputs
         y = self.rescale(a * b)
         return [fixed.clamp(y + out.zero_point if out.zero_point else y, *out.limits, counter)]
+
+    def bounds(self, operands: Sequence[Interval], ledger: Ledger) -> list[Interval]:
+        a, b = (x - t.zero_point for x, t in zip(operands, self.inputs, strict=True))
+        (out,) = self.outputs
+        return [self.rescale.bounds(a.times(b), out.name, "product", ledger) - -out.zero_point]
 
     def to_onnx(self, writer: Writer) -> None:
         a, b = (writer.centred(t) for t in self.inputs)

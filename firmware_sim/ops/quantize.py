@@ -8,6 +8,8 @@ from firmware_sim import fixed
 from firmware_sim.fixed import Ints
 from firmware_sim.meter import Counter
 from firmware_sim.ops.base import Op, Rescale, Writer
+from firmware_sim.ranges.interval import Interval
+from firmware_sim.ranges.ledger import Ledger
 
 
 class Quantize(Op):
@@ -34,6 +36,10 @@ class Quantize(Op):
         (x,), (source,), (out,) = operands, self.inputs, self.outputs
         y = self.rescale(x - source.zero_point if source.zero_point else x)
         return [fixed.clamp(y + out.zero_point if out.zero_point else y, *out.limits, counter)]
+
+    def bounds(self, operands: Sequence[Interval], ledger: Ledger) -> list[Interval]:
+        (x,), (source,), (out,) = operands, self.inputs, self.outputs
+        return [self.rescale.bounds(x - source.zero_point, out.name, "input", ledger) - -out.zero_point]
 
     def to_onnx(self, writer: Writer) -> None:
         writer.saturate(writer.rescale(writer.centred(self.inputs[0]), self.rescale), self.outputs[0])

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from firmware_sim.fixed import Ints
 from firmware_sim.meter import Counter
 from firmware_sim.ops.base import Op, Writer
+from firmware_sim.ranges.interval import Interval
+from firmware_sim.ranges.ledger import Ledger
 
 
 class Split(Op):
@@ -14,6 +16,7 @@ class Split(Op):
 
     kind = "SPLIT"
     arity = (1, 0)
+    saturates = False
 
     def prepare(self) -> None:
         (x,) = self.inputs
@@ -30,6 +33,11 @@ class Split(Op):
         (x,) = operands
         size = self.outputs[0].shape[0]
         return [x[:, i * size : (i + 1) * size] for i in range(len(self.outputs))]
+
+    def bounds(self, operands: Sequence[Interval], ledger: Ledger) -> list[Interval]:
+        (x,) = operands
+        size = self.outputs[0].shape[0]
+        return [x.part(i * size, (i + 1) * size) for i in range(len(self.outputs))]
 
     def to_onnx(self, writer: Writer) -> None:
         writer.split(self.inputs[0], self.outputs)

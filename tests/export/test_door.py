@@ -17,6 +17,7 @@ from tests.synthetic_student import save_student, synthetic_student
 ARTEFACTS = {
     "stapes_graph.npz", "stapes.onnx", "stapes.tflite", "stapes_tflite_model.h", "stapes_tflite_model.c",
     "stapes_tables.h", "stapes_model.h", "stapes_model.c", "manifest.json",
+    "stapes_ranges.txt", "stapes_ranges.json",
 }  # fmt: skip
 
 

@@ -228,13 +228,3 @@ def test_the_boundary_of_the_network_against_python(scheme: str) -> None:
 def test_an_int16_op_that_the_device_cannot_shift_is_refused(op: Op, complaint: str) -> None:
     with pytest.raises(GraphError, match=complaint):
         op.to_c(CWriter())
-
-
-def test_an_accumulator_that_could_leave_int32_is_refused_by_row() -> None:
-    weights = np.ones((3, 520), np.int8)
-    weights[2] = 127
-    x, y = tensor("x", "int16", 520, 2.0**-12), tensor("y", "int16", 3, 2.0**-11)
-    w = Tensor("w", "int8", weights.shape, 2.0**-7, 0, weights)
-    b = Tensor("b", "int64", (3,), 2.0**-19, 0, np.ones(3, np.int64))
-    with pytest.raises(GraphError, match="row 2 can leave the int32 accumulator"):
-        FullyConnected([x, w, b], [y]).to_c(CWriter())

@@ -93,8 +93,10 @@ def test_an_even_bias_a_scale_between_powers_of_two_and_an_overflow_are_refused(
         layer("int16", one, np.array([2]), (2.0**-12, 2.0**-6, 2.0**-11))
     with pytest.raises(GraphError, match="2\\^-k"):
         layer("int16", one, np.array([1]), (2.0**-12, 0.3, 2.0**-11))
+    with pytest.raises(GraphError, match="too large"):
+        layer("int16", one, np.array([2**46 + 1]), (2.0**-12, 2.0**-6, 2.0**-11))
     with pytest.raises(GraphError, match="overflow"):
-        layer("int8", np.full((1, 70000), 127), np.array([2**31 - 1]), (0.1, 0.1, 0.1))
+        layer("int16", one, np.array([2**46 - 1]), (2.0**-12, 2.0**-6, 2.0**-11))
 
 
 def test_saturations_are_counted_but_not_the_lower_bound_of_relu() -> None:
