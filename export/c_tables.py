@@ -91,6 +91,7 @@ def _constants(profile: Profile, defaults: Parameters) -> dict[str, tuple[int, s
         "NOISE_INIT_HOPS": profile.noise_init_hops,
         "POWER_SHIFT": contract.POWER_SHIFT,
         "NOISE_MIN": contract.NOISE_MIN,
+        "NOISE_MIN_LOG2": contract.NOISE_MIN.bit_length() - 1,
         "VAD_THRESHOLD_Q16": contract.VAD_THRESHOLD_Q16,
         "FEATURE_LIMIT_Q11": contract.FEATURE_LIMIT_Q11,
     }
@@ -141,5 +142,6 @@ def _tables(profile: Profile) -> dict[str, tuple[str, Any, str]]:
         "bit_reversal": ("uint16", np.array(bit_reversal_pairs(n // 2)), "Places that a bit reversal exchanges."),
         "reciprocal_uq16": ("uint16", tables.RECIPROCAL_UQ16, "First guess of a reciprocal, relative error <= 2^-9."),
         "log2_q24": ("int32", tables.LOG2_Q24, "log2(1 + i/256)."),
+        "sqrt_uq16": ("uint16", tables.SQRT_UQ16, "sqrt(i/256), start of a square root."),
         "sigmoid_uq16": ("uint16", SIGMOID_UQ16, "sigmoid(i/24), TFLite-Micro's table."),
     }

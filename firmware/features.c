@@ -4,41 +4,51 @@
  */
 #include "stages.h"
 
+enum { LOG2_NOISE_MIN_Q16 = STAPES_NOISE_MIN_LOG2 << 16 };
+
+_Static_assert(STAPES_FEATURE_LIMIT_Q11 == 1 << 14, "the limit of the features is the one of sat_i15");
+
 /* Mean over the bins, round half up; |sum| < 2^31. */
-static int32_t mean(int64_t sum) { return (int32_t)stapes_mul_q31(sum, STAPES_BINS_INVERSE_Q31); }
+static int32_t mean(int32_t sum) { return (int32_t)stapes_mul_q31(sum, STAPES_BINS_INVERSE_Q31); }
 
 void stapes_features(const int64_t *power, const int64_t *noise, const uint16_t *gain_q15, int32_t *feature_q16)
 {
-    int64_t noise_sum_q16 = 0;
+    int32_t noise_sum_q16 = 0;
     for (size_t k = 0; k < STAPES_BINS; k++) {
-        const int64_t floored = power[k] > STAPES_NOISE_MIN ? power[k] : STAPES_NOISE_MIN;
-        const int32_t log2_gain_q16 = stapes_log2_q16(gain_q15[k] > 1 ? gain_q15[k] : 1) - (15 << 16);
-        feature_q16[k] = stapes_log2_q16(floored) + 2 * log2_gain_q16;
+        const int32_t power_q16 = stapes_log2_q16(power[k]);
+        const int32_t floored_q16 = power_q16 > LOG2_NOISE_MIN_Q16 ? power_q16 : LOG2_NOISE_MIN_Q16;
+        const int32_t gain_q16 = stapes_log2_q16(gain_q15[k]) - (15 << 16); /* a gain of 0 counts as 1 */
+        feature_q16[k] = floored_q16 + 2 * gain_q16;
         noise_sum_q16 += stapes_log2_q16(noise[k]);
     }
     feature_q16[0] = mean(noise_sum_q16);
 }
 
+/* Deviation from the mean in q12, round half up, |x| < 2^19; the offset is 1/2 LSB of it less the mean. */
+static inline int32_t centred(int32_t feature_q16, int32_t offset_q16) { return (feature_q16 + offset_q16) >> 4; }
+
 void stapes_layer_norm(const int32_t *feature_q16, int16_t *x_q11, stapes_counter_t *counter)
 {
-    int64_t sum_q16 = 0;
+    int32_t sum_q16 = 0;
     for (size_t k = 0; k < STAPES_BINS; k++) {
         sum_q16 += feature_q16[k];
     }
-    const int32_t mean_q16 = mean(sum_q16);
+    const int32_t offset_q16 = (1 << 3) - mean(sum_q16);
     int64_t square_sum_q24 = 0;
     for (size_t k = 0; k < STAPES_BINS; k++) {
-        const int64_t centred_q12 = stapes_shr_round((int64_t)feature_q16[k] - mean_q16, 4);
-        square_sum_q24 += centred_q12 * centred_q12;
+        const int32_t centred_q12 = centred(feature_q16[k], offset_q16);
+        square_sum_q24 += (int64_t)centred_q12 * centred_q12;
     }
     const int64_t mean_square_q24 = stapes_mix_q31(square_sum_q24, STAPES_BINS_INVERSE_Q31, 0, 0);
     const uint64_t variance_q24 = (uint64_t)mean_square_q24 + STAPES_LAYER_NORM_EPSILON_Q24;
     const uint32_t deviation_q20 = stapes_sqrt_round(variance_q24 << 16);
-    const int bits = stapes_bit_length(deviation_q20);
-    const int64_t inverse = stapes_reciprocal((uint32_t)stapes_shift_left(deviation_q20, 31 - bits));
+    int bits;
+    const int32_t inverse = (int32_t)stapes_reciprocal(stapes_normalise(deviation_q20, &bits));
+    uint32_t hits = 0;
     for (size_t k = 0; k < STAPES_BINS; k++) {
-        const int64_t centred_q12 = stapes_shr_round((int64_t)feature_q16[k] - mean_q16, 4);
-        const int64_t x = stapes_shr_round(centred_q12 * inverse, 11 + bits);
-        x_q11[k] = (int16_t)stapes_clamp(x, -STAPES_FEATURE_LIMIT_Q11, STAPES_FEATURE_LIMIT_Q11 - 1, counter);
+        const int32_t scaled = centred(feature_q16[k], offset_q16) * (1 << (27 - bits));
+        const int32_t x = (stapes_mulhi_i32(scaled, inverse) + (1 << 5)) >> 6;
+        x_q11[k] = stapes_sat_i15(x, &hits);
     }
+    stapes_count(&counter->saturations, hits);
 }

@@ -4,6 +4,8 @@
 
 #include "stapes.h"
 
+_Static_assert(STAPES_NOISE_MIN == 1 << STAPES_NOISE_MIN_LOG2, "NOISE_MIN is a power of two");
+
 /* ---------------------------------------------------------------- stft.c */
 
 /* Windowed frame, rounded half up.

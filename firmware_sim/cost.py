@@ -28,11 +28,11 @@ INSTRUCTIONS = {
     "mac": 4.0,
     "mac32": 5.0,
     "mac64": 12.0,
-    "sqrt": 160.0,
+    "sqrt": 25.0,
 }
 """Instructions per element of a word outside the network: operands loaded and result stored, loop included.
 
-A 64-bit square root works digit by digit (26 digits of about 6 instructions); `norm` is two CLZ and a choice.
+A square root is a table with interpolation and one correction; `norm` is CLZ and a choice of the word it counts.
 """
 NETWORK_MAC_INSTRUCTIONS = 4.0
 """int8 weight x int16 activation in the kernel of nn.c, SXTB16 and SMLAD on one row at a time: loads, widening,
@@ -162,7 +162,7 @@ def memory(profile: Profile, graph: Graph | None) -> Memory:
     flash = {
         "windows": 4 * (n + m),
         "FFT tables": 4 * 2 * (3 * half // 4) + 4 * 3 * half + 2 * 2 * _exchanges(half),
-        "look-up tables": 2 * 256 + 4 * 257 + 2 * 256,
+        "look-up tables": 2 * 256 + 4 * 257 + 2 * 257 + 2 * 256,
     }
     if graph is not None:
         ram["network"] = _network_ram(graph)

@@ -29,7 +29,16 @@ def _log2() -> Table:
     return _frozen(np.rint(np.log2(1.0 + np.arange(257) / 256.0) * 2.0**24))
 
 
+def _sqrt() -> Table:
+    """sqrt(i / 256) in uq16, i in [0, 256], the last one limited: error <= 0.5 LSB (1 LSB the last).
+
+    For i >= 64 linear interpolation adds < 0.25 LSB. Only the C word needs it: numpy has a square root.
+    """
+    return _frozen(np.minimum(np.rint(np.sqrt(np.arange(257) / 256.0) * 2.0**16), 2**16 - 1))
+
+
 RECIPROCAL_UQ16 = _reciprocal()
+SQRT_UQ16 = _sqrt()
 LOG2_Q24 = _log2()
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from math import isqrt
 
 import numpy as np
 import pytest
 
 from firmware_sim import fixed
-from firmware_sim.fixed import I16_MAX, I16_MIN, I32_MAX, I32_MIN, Ints
+from firmware_sim.fixed import I32_MAX, I32_MIN, Ints
 from firmware_sim.meter import Counter
 from tests.firmware.c_library import address, call_word, words
 
@@ -42,7 +43,6 @@ I32, U31, GAIN = (I32_MIN, I32_MAX), (0, 1 << 31), (0, 1 << 15)
 MULTIPLIER = (1 << 30, I32_MAX)
 
 WORDS: dict[str, tuple[Callable[..., Ints], list[tuple[int, int]]]] = {
-    "shift_left": (fixed.shift_left, [(-(1 << 31), 1 << 31), (-40, 31)]),
     "wrap_i32": (fixed.wrap_i32, [(-(1 << 62), 1 << 62)]),
     "mul_q15": (fixed.mul_q15, [I32, GAIN]),
     "mul_q31": (fixed.mul_q31, [I32, U31]),
@@ -50,6 +50,7 @@ WORDS: dict[str, tuple[Callable[..., Ints], list[tuple[int, int]]]] = {
     "reciprocal": (fixed.reciprocal, [MULTIPLIER]),
     "log2_q16": (fixed.log2_q16, [(1, (1 << 62) - 1)]),
     "sqrt_round": (fixed.sqrt_round, [(0, (1 << 52) - 1)]),
+    "sqrt_round_u30": (fixed.sqrt_round, [(0, (1 << 30) - 1)]),
     "srdhm": (fixed.srdhm, [I32, I32]),
     "rdbpot": (fixed.rdbpot, [I32, (0, 31)]),
     "mbqm32": (fixed.mbqm32, [I32, MULTIPLIER, (-31, 30)]),
@@ -66,12 +67,9 @@ def test_a_word_against_its_python_twin(name: str) -> None:
 
 def test_shifts_with_every_count_against_python() -> None:
     x = spread(-(1 << 62) + 1, (1 << 62) - 1, 400)
-    for n in range(63):
-        counts = np.full(len(x), n)
-        np.testing.assert_array_equal(call_word("stapes_shr_floor", x, counts), fixed.shr_floor(x, n))
-        if n:
-            halved = np.where(np.abs(x) < 1 << 61, x, x >> 2)
-            np.testing.assert_array_equal(call_word("stapes_shr_round", halved, counts), fixed.shr_round(halved, n))
+    x = np.where(np.abs(x) < 1 << 61, x, x >> 2)
+    for n in range(1, 63):
+        np.testing.assert_array_equal(call_word("stapes_shr_round", x, np.full(len(x), n)), fixed.shr_round(x, n))
 
 
 def test_high_words_of_products_floor_or_round_half_up() -> None:
@@ -120,28 +118,71 @@ def test_doubling_high_product_at_solved_ties() -> None:
     assert call_word("stapes_srdhm", *ends)[0] == I32_MAX
 
 
-def test_square_roots_around_every_square_and_half() -> None:
-    root = spread(0, (1 << 26) - 2, 4000)
+def test_high_words_of_unsigned_products_floor_or_round_half_up() -> None:
+    x, y = operands((0, (1 << 32) - 1), (0, (1 << 32) - 1))
+    pairs = list(zip(x.tolist(), y.tolist(), strict=True))
+    assert call_word("stapes_mulhi_u32", x, y).tolist() == [a * b >> 32 for a, b in pairs]
+    assert call_word("stapes_mulhi_round_u32", x, y).tolist() == [(a * b + (1 << 31)) >> 32 for a, b in pairs]
+
+
+def test_a_normalised_value_is_the_shift_by_its_bits() -> None:
+    x = spread(1, (1 << 63) - 1)
+    x = np.concatenate([x, x & ~np.int64(0xFFFFFFFF)])
+    for value in (x[x > 0], np.zeros(1, np.int64)):
+        bits = np.empty_like(value)
+        y = np.empty_like(value)
+        words().test_stapes_normalise(address(value), address(bits), address(y), ctypes.c_size_t(value.size))
+        np.testing.assert_array_equal(bits, np.maximum(fixed.bit_length(value), 1))
+        np.testing.assert_array_equal(y, fixed.shift_left(value, 31 - bits))
+
+
+def test_reciprocals_and_logarithms_at_both_ends_of_every_table_interval() -> None:
+    first = (np.arange(256, dtype=np.int64) + 256) << 22
+    ends = np.concatenate([first + d for d in (0, 1, (1 << 7) - 1, 1 << 7, (1 << 21), (1 << 22) - 128, (1 << 22) - 1)])
+    np.testing.assert_array_equal(call_word("stapes_reciprocal", ends), fixed.reciprocal(ends))
+    for bits in range(1, 63):
+        x = np.unique(fixed.shift_left(ends, np.int64(bits - 31)))
+        np.testing.assert_array_equal(call_word("stapes_log2_q16", x), fixed.log2_q16(x))
+    assert call_word("stapes_log2_q16", np.zeros(1, np.int64))[0] == 0
+
+
+def near_squares(root: Ints) -> Ints:
+    """Squares, and the products root * (root + 1) after which the nearest root changes, each with its neighbours."""
     x = np.concatenate([root * root + d for d in (-1, 0, 1)] + [root * (root + 1) + d for d in (0, 1)])
-    x = x[x >= 0]
-    np.testing.assert_array_equal(call_word("stapes_sqrt_round", x), fixed.sqrt_round(x))
+    kept: Ints = x[x >= 0]
+    return kept
+
+
+def nearest_roots(x: Ints) -> Ints:
+    """By Python's exact root: half of the root of 4x, rounded."""
+    return np.array([(isqrt(4 * v) + 1) >> 1 for v in x.tolist()])
+
+
+def test_square_roots_of_30_bits_at_every_place_where_they_change() -> None:
+    x = near_squares(np.arange(1 << 15, dtype=np.int64))
+    x = x[x < 1 << 30]
+    roots = nearest_roots(x)
+    np.testing.assert_array_equal(call_word("stapes_sqrt_round_u30", x), roots)
+    np.testing.assert_array_equal(fixed.sqrt_round(x), roots)
+
+
+def test_square_roots_around_squares_of_every_magnitude() -> None:
+    x = near_squares(spread(0, (1 << 26) - 2, 40_000))
+    roots = nearest_roots(x)
+    np.testing.assert_array_equal(call_word("stapes_sqrt_round", x), roots)
+    np.testing.assert_array_equal(fixed.sqrt_round(x), roots)
 
 
 @pytest.mark.parametrize(
-    ("word", "limits", "reach"),
-    [
-        ("sat_i16", (I16_MIN, I16_MAX), I32),
-        ("sat_i32", (I32_MIN, I32_MAX), (-(1 << 62), 1 << 62)),
-        ("clamp", (-7, 1 << 31), (-(1 << 40), 1 << 40)),
-    ],
+    ("word", "factor", "bits"), [("sat_i15", 1, 15), ("sat_i16", 1, 16), ("double_sat_i32", 2, 32)]
 )
-def test_limits_and_their_counts_against_python(word: str, limits: tuple[int, int], reach: tuple[int, int]) -> None:
-    x = spread(*reach)
+def test_limits_and_their_counts_against_python(word: str, factor: int, bits: int) -> None:
+    x = spread(*I32)
     y = np.empty_like(x)
     counter = Counter(1)
-    expected = fixed.clamp(x[None], *limits, counter)[0]
-    bounds = [ctypes.c_int64(limit) for limit in limits] if word == "clamp" else []
-    count = words()[f"test_stapes_{word}"](address(x), *bounds, address(y), ctypes.c_size_t(x.size))
+    limit = 1 << (bits - 1)
+    expected = fixed.clamp(factor * x[None], -limit, limit - 1, counter)[0]
+    count = words()[f"test_stapes_{word}"](address(x), address(y), ctypes.c_size_t(x.size))
     np.testing.assert_array_equal(y, expected)
     assert count == counter.saturations[0] > 0
 

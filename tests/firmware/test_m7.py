@@ -96,6 +96,29 @@ def test_the_dual_multiply_accumulate_is_worth_its_build() -> None:
     np.testing.assert_array_equal(counted().stages["rfft"], counted(()).stages["rfft"])
 
 
+FRONT_END = ("window", "rfft", "wiener", "features")
+
+
+@pytest.mark.parametrize("compiler", HERE)
+def test_the_front_end_takes_at_most_30k_instructions_of_any_signal(compiler: str) -> None:
+    graph, image = model("int16x8"), build_m7(model("int16x8"), SEED, compiler=compiler)
+    for name in ("digital silence", "white noise at full scale", "speech after digital silence"):
+        count = count_hops(image, graph, signals.adversarial(45 * HOP)[name][: 45 * HOP], skip=30)
+        assert np.sum([count.stages[stage] for stage in FRONT_END], axis=0).max() <= 30_000
+
+
+def test_no_stage_but_the_wiener_filter_takes_more_instructions_of_one_signal_than_of_another() -> None:
+    """And that one has two counts: with speech, and without, when the noise is followed."""
+    graph, image = model("int16x8"), build_m7(model("int16x8"), SEED)
+    wiener = set(counted().stages["wiener"])
+    for name in ("digital silence", "white noise at full scale", "speech after digital silence"):
+        count = count_hops(image, graph, signals.adversarial(45 * HOP)[name][: 45 * HOP], skip=30)
+        wiener |= set(count.stages["wiener"])
+        for stage in {*STAGES} - {"wiener", "network"}:
+            assert set(count.stages[stage]) == set(counted().stages[stage]), stage
+    assert len(wiener) == 2
+
+
 def test_thumb_instructions_are_counted_by_their_length() -> None:
     assert instructions_in(bytes.fromhex("00bfaff300807047")) == 3
     assert instructions_in(b"") == 0

@@ -28,9 +28,7 @@
         }                                                                                        \
     }
 
-WORD_2(stapes_shr_floor, int64_t, int)
 WORD_2(stapes_shr_round, int64_t, int)
-WORD_2(stapes_shift_left, int64_t, int)
 WORD_1(stapes_wrap_i32, int64_t)
 WORD_2(stapes_add_i32, int32_t, int32_t)
 WORD_2(stapes_sub_i32, int32_t, int32_t)
@@ -40,9 +38,12 @@ WORD_2(stapes_mul_q31, int64_t, uint32_t)
 WORD_2(stapes_mulhi_i32, int32_t, int32_t)
 WORD_2(stapes_mulhi_round, int32_t, int32_t)
 WORD_3(stapes_mulhi_round_add, int32_t, int32_t, int32_t)
+WORD_2(stapes_mulhi_u32, uint32_t, uint32_t)
+WORD_2(stapes_mulhi_round_u32, uint32_t, uint32_t)
 WORD_1(stapes_bit_length, int64_t)
 WORD_1(stapes_reciprocal, uint32_t)
 WORD_1(stapes_log2_q16, int64_t)
+WORD_1(stapes_sqrt_round_u30, uint32_t)
 WORD_1(stapes_sqrt_round, uint64_t)
 WORD_2(stapes_srdhm, int32_t, int32_t)
 WORD_2(stapes_rdbpot, int32_t, int)
@@ -69,36 +70,32 @@ void test_stapes_mix_q31(const int64_t *x, const int64_t *a, const int64_t *y, c
     }
 }
 
+/* Normalised values and their bits. */
+void test_stapes_normalise(const int64_t *x, int64_t *bits, int64_t *y, size_t n);
+void test_stapes_normalise(const int64_t *x, int64_t *bits, int64_t *y, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        int found;
+        y[i] = stapes_normalise(x[i], &found);
+        bits[i] = found;
+    }
+}
+
 /* Limits: the values, and how many were counted. */
-uint32_t test_stapes_clamp(const int64_t *x, int64_t low, int64_t high, int64_t *y, size_t n);
-uint32_t test_stapes_clamp(const int64_t *x, int64_t low, int64_t high, int64_t *y, size_t n)
-{
-    stapes_counter_t counter = {0, 0};
-    for (size_t i = 0; i < n; i++) {
-        y[i] = stapes_clamp(x[i], low, high, &counter);
+#define LIMIT(name)                                                                              \
+    uint32_t test_##name(const int64_t *x, int64_t *y, size_t n);                                \
+    uint32_t test_##name(const int64_t *x, int64_t *y, size_t n)                                 \
+    {                                                                                            \
+        uint32_t hits = 0;                                                                       \
+        for (size_t i = 0; i < n; i++) {                                                         \
+            y[i] = name((int32_t)x[i], &hits);                                                   \
+        }                                                                                        \
+        return hits;                                                                             \
     }
-    return counter.saturations;
-}
 
-uint32_t test_stapes_sat_i16(const int64_t *x, int64_t *y, size_t n);
-uint32_t test_stapes_sat_i16(const int64_t *x, int64_t *y, size_t n)
-{
-    stapes_counter_t counter = {0, 0};
-    for (size_t i = 0; i < n; i++) {
-        y[i] = stapes_sat_i16((int32_t)x[i], &counter);
-    }
-    return counter.saturations;
-}
-
-uint32_t test_stapes_sat_i32(const int64_t *x, int64_t *y, size_t n);
-uint32_t test_stapes_sat_i32(const int64_t *x, int64_t *y, size_t n)
-{
-    stapes_counter_t counter = {0, 0};
-    for (size_t i = 0; i < n; i++) {
-        y[i] = stapes_sat_i32(x[i], &counter);
-    }
-    return counter.saturations;
-}
+LIMIT(stapes_sat_i15)
+LIMIT(stapes_sat_i16)
+LIMIT(stapes_double_sat_i32)
 
 /* A counter near its end, and the hits that it takes. */
 uint32_t test_stapes_count(uint32_t start, uint32_t hits);

@@ -29,6 +29,16 @@ def test_log2_entries_are_rounded_and_interpolation_keeps_its_error() -> None:
     assert np.abs(chord - np.log2(1.0 + fine / 256.0)).max() < 2.0**-18.4
 
 
+def test_sqrt_entries_are_rounded_and_interpolation_keeps_its_error() -> None:
+    grid = np.sqrt(np.arange(257) / 256.0) * 2.0**16
+    error = np.abs(tables.SQRT_UQ16 - grid)
+    assert error[:256].max() <= 0.5
+    assert tables.SQRT_UQ16[256] == (1 << 16) - 1
+    fine = np.linspace(64.0, 256.0, 192 * 64 + 1)
+    chord = np.interp(fine, np.arange(257), grid)
+    assert np.abs(chord - np.sqrt(fine / 256.0) * 2.0**16).max() < 0.25
+
+
 @by_name
 def test_windows_fit_their_formats_within_one_lsb(profile: Profile) -> None:
     analysis, synthesis = tables.analysis_window_q31(profile), tables.synthesis_window_q30(profile)
@@ -75,7 +85,7 @@ def test_split_coefficients_are_halves_that_add_up(length: int) -> None:
     np.testing.assert_array_equal(a[:, 1], -b[:, 1])
 
 
-@pytest.mark.parametrize("table", [tables.RECIPROCAL_UQ16, tables.LOG2_Q24, tables.twiddle_q31(64)])
+@pytest.mark.parametrize("table", [tables.RECIPROCAL_UQ16, tables.LOG2_Q24, tables.SQRT_UQ16, tables.twiddle_q31(64)])
 def test_tables_cannot_be_written(table: tables.Table) -> None:
     with pytest.raises(ValueError, match="read-only"):
         table[0] = 0

@@ -10,7 +10,7 @@
 #include <string.h>
 
 _Static_assert(STAPES_CONTRACT_VERSION == 1, "model and tables are of different contracts");
-_Static_assert(STAPES_CONFIG_ID == UINT32_C(0x59680c11), "stapes_model.h is of another export");
+_Static_assert(STAPES_CONFIG_ID == UINT32_C(0xe903a85c), "stapes_model.h is of another export");
 
 #define LIES_AT(type, member, offset, bytes)                                                                  \
     _Static_assert(offsetof(type, member) == (offset) && sizeof(((type *)0)->member) == (bytes),              \
