@@ -109,7 +109,7 @@ static inline uint32_t stapes_mulhi_round_u32(uint32_t x, uint32_t y)
 
 /* x * a + y * b, one rounding (half up), for wide unsigned values.
  *
- * x, y          [0, 2^61)
+ * x, y          [0, 2^61), or above with smaller shares: x * x_q31 + y * y_q31 < 2^92
  * x_q31, y_q31  [0, 2^31], their sum at most 2^31
  * returns       [0, 2^61)
  */

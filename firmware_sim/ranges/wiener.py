@@ -12,6 +12,7 @@ from firmware_sim.ranges.ledger import I32, I64, U32, U64, Ledger, Limit
 from firmware_sim.wiener import ONE_UQ16
 
 MIX = Limit("mix_q31's operand", 0, (1 << 61) - 1)
+MIXED = Limit("mix_q31's sum of products", 0, (1 << 92) - 1)
 LOG2 = Limit("log2_q16's operand", 1, (1 << 62) - 1)
 MUL_Q31 = Limit("mul_q31's operand", -(1 << 31) + 1, (1 << 31) - 1)
 UNITY_Q31 = Limit("q31 share", 0, 1 << 31)
@@ -41,8 +42,8 @@ def _noise(loudest: int, profile: Profile, ledger: Ledger) -> int:
     hops = profile.noise_init_hops
     learned = hops * loudest
     ledger.fits("learned", "sum of powers", 0, learned, I64)
-    ledger.fits("learned", "sum of powers", 0, learned, MIX)
     weight_q31 = contract.q(1.0 / hops, 31, bits=32)
+    ledger.fits("learned", "sum of powers x share", 0, learned * weight_q31, MIXED)
     mean = (learned * weight_q31 + (1 << 30)) >> 31
     shares = contract.NOISE_MEMORY_Q31 + contract.NOISE_INNOVATION_Q31
     ledger.fits("noise", "shares of the mix", weight_q31, shares, UNITY_Q31)
