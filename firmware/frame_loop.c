@@ -52,21 +52,30 @@ static void take_in(int16_t *history, const int16_t *in)
 
 void stapes_process_hop(stapes_state_t *state, const int16_t *in, int16_t *out)
 {
+    STAPES_MARK(STAPES_STAGES);
     take_in(state->history, in);
     stapes_counter_t *counters = state->counters;
     stapes_window(state->history, state->frame_q30);
+    STAPES_MARK(STAPES_WINDOW);
     stapes_rfft(state->frame_q30, state->frame_out, state->spectrum_q30, &counters[STAPES_RFFT]);
+    STAPES_MARK(STAPES_RFFT);
     stapes_power(state->spectrum_q30, state->power);
     const bool initialising = stapes_wiener(state);
+    STAPES_MARK(STAPES_WIENER);
     stapes_features(state->power, state->noise, state->wiener_gain_q15, state->feature_q16);
     stapes_layer_norm(state->feature_q16, state->x_q11, &counters[STAPES_FEATURES]);
+    STAPES_MARK(STAPES_FEATURES);
     stapes_network(&state->network, state->x_q11, state->mask_q15, &counters[STAPES_NETWORK]);
+    STAPES_MARK(STAPES_NETWORK);
     stapes_total_gain(state->wiener_gain_q15, state->parameters.use_network ? state->mask_q15 : NULL,
                       &state->parameters, initialising, state->gain_q15);
     stapes_apply_gain(state->spectrum_q30, state->gain_q15, state->enhanced_q30);
+    STAPES_MARK(STAPES_GAIN);
     stapes_irfft(state->enhanced_q30, state->frame_out, &counters[STAPES_IRFFT]);
+    STAPES_MARK(STAPES_IRFFT);
     stapes_overlap_add(state->frame_out, state->overlap, state->pcm, &counters[STAPES_OVERLAP_ADD]);
     memcpy(out, state->pcm, sizeof state->pcm);
+    STAPES_MARK(STAPES_OVERLAP_ADD);
 }
 
 size_t stapes_state_bytes(void) { return sizeof(stapes_state_t); }

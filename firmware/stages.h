@@ -6,6 +6,14 @@
 
 _Static_assert(STAPES_NOISE_MIN == 1 << STAPES_NOISE_MIN_LOG2, "NOISE_MIN is a power of two");
 
+/* Where a stage of stapes_process_hop ends, and, with STAPES_STAGES, where a hop begins: nothing, unless the build
+ * names a function of its own, for instance one that reads a clock: -DSTAPES_MARK=stapes_mark. */
+#ifdef STAPES_MARK
+void STAPES_MARK(stapes_stage_t stage);
+#else
+#define STAPES_MARK(stage) ((void)0)
+#endif
+
 /* ---------------------------------------------------------------- stft.c */
 
 /* Windowed frame, rounded half up.

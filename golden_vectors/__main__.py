@@ -1,4 +1,4 @@
-"""The door of the witness: generate, verify, report, memory."""
+"""The door of the witness: generate, verify, selftest, report, memory."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from rich.console import Console
 
 from firmware_sim.contract import ContractError
 from firmware_sim.graph import SCHEMES
-from golden_vectors import generate, page, pictures, report, verify
-from golden_vectors.cases import CASES
+from golden_vectors import generate, page, pictures, report, selftest, verify
+from golden_vectors.cases import CASES, PROFILE
 from golden_vectors.errors import WitnessError
 from golden_vectors.executors.cc_m7 import COMPILERS, DEFAULT_PART, PARTS
-from golden_vectors.tables import console, print_outcome, print_report
-from golden_vectors.vector import DIRECTORY, load_all
+from golden_vectors.executors.emulator import missing_unicorn, run_unicorn
+from golden_vectors.tables import console, print_outcome, print_report, print_selftest
+from golden_vectors.vector import DIRECTORY, load_all, write
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 ENHANCED = "its enhanced file, as firmware_sim writes it: compared, or written where there is none"
+BOARD = "C of a board: stapes_board_init, stapes_print, stapes_exit, as far as it has them"
 MODEL, MODEL_INT8 = ROOT / "firmware_sim" / "model.npz", ROOT / "firmware_sim" / "model_int8.npz"
 
 
@@ -52,6 +54,17 @@ def parser() -> Parser:
     command.add_argument("--on", nargs="+", metavar="NAME", help="engines, by name or family (default: all)")
     command.add_argument("--steps", type=_steps, default=verify.STEPS, help="steps of the closed loop (%(default)s)")
     command.set_defaults(run=run_verify)
+
+    command = commands.add_parser("selftest", parents=[both], help="image of a Cortex-M7 that carries vectors inside")
+    command.add_argument("--part", choices=PARTS, default=DEFAULT_PART, help="microcontroller (default: %(default)s)")
+    command.add_argument("--compiler", choices=tuple(COMPILERS), default="zig", help="(default: %(default)s)")
+    command.add_argument("--scheme", choices=tuple(selftest.CASES), default="int16x8", help="(default: %(default)s)")
+    command.add_argument("--board", nargs="+", type=Path, default=[], metavar="FILE.c", help=BOARD)
+    command.add_argument(
+        "--run", dest="emulate", action="store_true", help="run it in Unicorn as well, counting instructions"
+    )
+    command.add_argument("-o", "--out", type=Path, default=BUILD / "selftest.elf", help="(default: build/selftest.elf)")
+    command.set_defaults(run=run_selftest)
 
     command = commands.add_parser("report", parents=[models], help="enhance a recording on two engines, picture page")
     command.add_argument("recording", type=Path, help="WAV or FLAC")
@@ -107,6 +120,26 @@ def run_verify(arguments: argparse.Namespace, console: Console) -> int:
     for (engine, scheme, group), cell in outcome.failures.items():
         print(f"differs: {engine}, {group} ({scheme}): {cell.first}", file=sys.stderr)
     return 1 if outcome.failures else 0
+
+
+def run_selftest(arguments: argparse.Namespace, console: Console) -> int:
+    """selftest --part PART -o IMAGE.elf [--run]."""
+    bench = verify.Bench(load_all(arguments.vectors, CASES), generate.load_graphs(_models(arguments)))
+    board = tuple(path.resolve() for path in arguments.board)
+    missing = [path for path in board if not path.is_file()]
+    if missing:
+        raise WitnessError(f"{missing[0]}: no such file")
+    made = selftest.build_selftest(bench, arguments.scheme, PROFILE, arguments.part, arguments.compiler, board)
+    write(arguments.out.parent, arguments.out.name, made.elf)
+    print_selftest(made, _relative(arguments.out), console)
+    if not arguments.emulate:
+        return 0
+    reason = missing_unicorn()
+    if reason is not None:
+        raise WitnessError(reason)
+    ended = run_unicorn(arguments.out, {}, arguments.part, counting=True)
+    console.print(ended.printed, highlight=False, soft_wrap=True, markup=False, end="")
+    return ended.status
 
 
 def run_report(arguments: argparse.Namespace, console: Console) -> int:

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from golden_vectors.report import Report, level_dbfs
+from golden_vectors.selftest import SelfTest
 from golden_vectors.verify import Bench, Cell, Outcome
 
 WIDTH = 110
@@ -53,6 +54,14 @@ def _mark(cell: Cell | None) -> str:
         return f"[green]= {cell.equal}[/]"
     colour = "yellow" if cell.tolerated else "bold red"
     return f"[{colour}]{100 * cell.distance:.2g} %[/]"
+
+
+def print_selftest(made: SelfTest, name: str, console: Console) -> None:
+    """What a self-test image carries."""
+    carried = f"every tap of the first {made.full_hops} hops of each:"
+    console.print(f"{name}: {made.flash_bytes:,} bytes of flash, {carried}", highlight=False, soft_wrap=True)
+    for one in made.evidence:
+        console.print(f"  {one.name}: {one.hops} {'steps' if one.counters is None else 'hops'}", highlight=False)
 
 
 def print_report(report: Report, console: Console) -> None:

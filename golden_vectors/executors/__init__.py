@@ -14,7 +14,7 @@ SLOW = frozenset({"onnx reference"})
 def registry() -> list[Executor]:
     """Every engine that this project knows, present or not; the reference first."""
     from golden_vectors.executors.c_host import CHost
-    from golden_vectors.executors.c_m7 import CM7
+    from golden_vectors.executors.c_m7 import CM7, CM7Qemu
     from golden_vectors.executors.cc_m7 import COMPILERS
     from golden_vectors.executors.litert import KERNELS, LiteRt
     from golden_vectors.executors.numpy_reference import NumpyReference
@@ -25,6 +25,7 @@ def registry() -> list[Executor]:
         NumpyReference(),
         CHost(),
         *(CM7(compiler) for compiler in COMPILERS),
+        *(CM7Qemu(compiler) for compiler in COMPILERS),
         *(OnnxRuntime(level) for level in LEVELS),
         OnnxReference(),
         TfliteMicro(),

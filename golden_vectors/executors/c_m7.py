@@ -7,11 +7,12 @@ so that one run shows every tap.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +24,14 @@ from firmware_sim.graph import Graph
 from golden_vectors.errors import WitnessError
 from golden_vectors.executors.base import StreamInput, StreamRun
 from golden_vectors.executors.c_host import ParameterBlock, joined
-from golden_vectors.executors.cc_m7 import DSP, build_m7, missing_compiler
-from golden_vectors.executors.emulator import Emulator, HopCounter, Image, missing_unicorn
+from golden_vectors.executors.cc_m7 import DEFAULT_PART, DSP, MARKS, build_m7, missing_compiler
+from golden_vectors.executors.emulator import Ended, HopCounter, missing_unicorn, run_unicorn
+from golden_vectors.executors.image import Image
+from golden_vectors.executors.qemu import PART as QEMU_PART
+from golden_vectors.executors.qemu import missing_qemu, run_qemu
+
+Runner: TypeAlias = Callable[[Path, Mapping[str, bytes]], Ended]
+"""An emulator: an image and the files that it may read -> what it left behind."""
 
 INPUT, OUTPUT = "stapes_input.bin", "stapes_output.bin"
 _PARAMETERS, _RESET, _HOPS, _STEPS = 1, 2, 3, 4
@@ -73,19 +80,18 @@ class Script:
         self.data += struct.pack("<II", command, count) + data
 
 
-def run_script(image: Path, script: Script, counter: HopCounter | None = None) -> npt.NDArray[Any]:
+def run_script(image: Path, script: Script, run: Runner = run_unicorn) -> npt.NDArray[Any]:
     """The states that an image leaves after every hop or step: a structured array (hops,), one field per tap.
 
     The field "counters" has (saturations, overflows) of every stage.
+    run     the emulator
     raises  WitnessError when the image does not run to its end
     """
-    emulator = Emulator(Image.load(image), {INPUT: bytes(script.data)}, counter)
-    status = emulator.run()
-    if status != 0:
-        raise WitnessError(f"the M7 image ended with status {status}: {_EXITS.get(status, 'unknown')}")
-    output = bytes(emulator.files[OUTPUT])
-    state, start = _state_type(output)
-    return np.frombuffer(output, state, offset=start)
+    ended = run(image, {INPUT: bytes(script.data)})
+    if ended.status != 0:
+        raise WitnessError(f"the M7 image ended with status {ended.status}: {_EXITS.get(ended.status, 'unknown')}")
+    state, start = _state_type(ended.files[OUTPUT])
+    return np.frombuffer(ended.files[OUTPUT], state, offset=start)
 
 
 def _state_type(output: bytes) -> tuple[np.dtype[Any], int]:
@@ -132,7 +138,7 @@ def count_hops(image: Path, graph: Graph, pcm: npt.NDArray[np.int16], skip: int 
     profile, script = PROFILES[graph.meta["profile"]], Script()
     script.hops(pcm, profile)
     counter = HopCounter(Image.load(image), "stapes_process_hop", STAGE_FUNCTIONS)
-    run_script(image, script, counter)
+    run_script(image, script, partial(run_unicorn, counter=counter))
     calls = counter.calls[skip:]
 
     def total(wanted: Any) -> Ints:
@@ -142,14 +148,29 @@ def count_hops(image: Path, graph: Graph, pcm: npt.NDArray[np.int16], skip: int 
     return HopInstructions(stages, total(lambda _, function: function.startswith("stapes_fully_connected")))
 
 
+def marked_hops(image: Path, pcm: npt.NDArray[np.int16], profile: Profile, run: Runner) -> dict[str, Ints]:
+    """What an image with marks counts in each hop of a signal from home on: stage -> (hops,) int64 instructions.
+
+    A stage holds the loop's own instructions before it and those of its mark, the same few in every hop.
+    run     an emulator whose clocks count
+    raises  WitnessError when the image has no marks or does not run to its end
+    """
+    script = Script()
+    script.hops(pcm, profile)
+    states = run_script(image, script, run)
+    if "clocks" not in _fields(states):
+        raise WitnessError(f"{image.name} has no marks: build it with {MARKS[0]}")
+    return dict(zip(STAGES, states["clocks"].astype(np.int64).T, strict=True))
+
+
 # ---------------------------------------------------------------- executor
 
 
 class CM7:
-    """The device's C, compiled for a Cortex-M7 by one of `cc_m7.COMPILERS` and emulated."""
+    """The device's C, compiled for a part with a Cortex-M7 by one of `cc_m7.COMPILERS` and run in Unicorn."""
 
-    def __init__(self, compiler: str = "zig", flags: Sequence[str] = DSP) -> None:
-        self.compiler, self.flags = compiler, tuple(flags)
+    def __init__(self, compiler: str = "zig", flags: Sequence[str] = DSP, part: str = DEFAULT_PART) -> None:
+        self.compiler, self.flags, self.part = compiler, tuple(flags), part
 
     @property
     def name(self) -> str:
@@ -162,7 +183,7 @@ class CM7:
         """See `base.Executor.run_network`."""
         script = Script()
         script.steps(codes.astype(f"<{np.dtype(graph.inputs[0].dtype).str[1:]}"))
-        states = run_script(self._image(graph, PROFILES[graph.meta["profile"]]), script)
+        states = self._states(graph, PROFILES[graph.meta["profile"]], script)
         shown = {"mask": "network.mask", **{name: name for name in graph.states}}
         return {name: states[tap].astype(np.int64) for name, tap in shown.items()}
 
@@ -177,13 +198,35 @@ class CM7:
             if start in stream.resets:
                 script.reset()
             script.hops(stream.pcm[start * size : end * size], stream.profile)
-        states = run_script(self._image(graph, stream.profile), script)
+        states = self._states(graph, stream.profile, script)
         rows = states["counters"][-1].reshape(-1, 2).tolist() if len(states) else [(0, 0)] * len(STAGES)
         counters = {stage: (row[0], row[1]) for stage, row in zip(STAGES, rows, strict=True)}
         return StreamRun({name: joined(name, [_fields(states)], stream.hops) for name in TAPS}, counters)
 
-    def _image(self, graph: Graph | None, profile: Profile) -> Path:
-        return build_m7(graph, profile, compiler=self.compiler, flags=self.flags)
+    def _states(self, graph: Graph | None, profile: Profile, script: Script) -> npt.NDArray[Any]:
+        image = build_m7(graph, profile, compiler=self.compiler, part=self.part, flags=self.flags)
+        return run_script(image, script, self.run_image)
+
+    def run_image(self, image: Path, files: Mapping[str, bytes]) -> Ended:
+        """The emulator of this executor, as a `Runner`."""
+        return run_unicorn(image, files, self.part)
+
+
+class CM7Qemu(CM7):
+    """The same, built for the board that QEMU emulates and run there."""
+
+    def __init__(self, compiler: str = "zig", flags: Sequence[str] = DSP) -> None:
+        super().__init__(compiler, flags, QEMU_PART)
+
+    @property
+    def name(self) -> str:
+        return f"c_m7_qemu ({self.compiler})"
+
+    def available(self) -> str | None:
+        return missing_qemu() or missing_compiler(self.compiler)
+
+    def run_image(self, image: Path, files: Mapping[str, bytes]) -> Ended:
+        return run_qemu(image, files)
 
 
 def _fields(states: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 
 from export.c_writer import to_c
 from firmware_sim.contract import Profile
@@ -31,6 +32,10 @@ _FLAGS = (
 )  # fmt: skip
 DSP = ("-DSTAPES_DSP",)
 """Dual multiply-accumulates of the core; without it the build is plain C and has no intrinsic at all."""
+MARKS = ("-DSTAPES_MARK=stapes_mark",)
+"""Beside other flags: an image that reads a clock at the end of each stage (firmware/port/m7/marks.h)."""
+_PART_FLAGS: Mapping[str, tuple[str, ...]] = {"mps2_an500": ("-DSTAPES_CLOCK_MPS2",)}
+_RUNTIME = ("startup.c", "memory.c", "stack.c")
 
 
 def missing_compiler(compiler: str) -> str | None:
@@ -42,7 +47,8 @@ def missing_compiler(compiler: str) -> str | None:
 
 def m7_command(compiler: str, part: str) -> list[str]:
     """Compiler and flags of an image for a part of `PARTS`; to be run in PORT."""
-    return [*COMPILERS[compiler], *_OWN_FLAGS[compiler], *_FLAGS, *WARNINGS, "-T", f"{part}.ld"]
+    own = (*_OWN_FLAGS[compiler], *_PART_FLAGS.get(part, ()))
+    return [*COMPILERS[compiler], *own, *_FLAGS, *WARNINGS, "-T", f"{part}.ld"]
 
 
 def build_m7(
@@ -52,11 +58,15 @@ def build_m7(
     compiler: str = "zig",
     part: str = DEFAULT_PART,
     flags: tuple[str, ...] = DSP,
+    program: str = "main",
     more_sources: tuple[Path, ...] = (),
+    more_generated: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Path:
     """ELF image of the device for a part of `PARTS`; made once for the same inputs.
 
-    flags   DSP, or () for plain C
+    flags           DSP, or () for plain C; MARKS
+    program         what the image does: a file of firmware/port/m7 that has stapes_main
+    more_generated  name -> content of files that are compiled in with the generated ones
     raises  WitnessError when the compiler is missing or refuses the sources, or the image does not fit the part
     """
     reason = missing_compiler(compiler)
@@ -65,5 +75,7 @@ def build_m7(
     command = [*m7_command(compiler, part), *flags]
     dsp = "-DSTAPES_DSP" in flags
     intrinsics = PORT / "cmsis" if dsp else FIRMWARE / "cmsis_stubs"
-    sources = [*sorted(FIRMWARE.glob("*.c")), *sorted(PORT.glob("*.c")), *more_sources]
-    return build(BUILD, IMAGE, command, to_c(graph, profile, paired=dsp), sources, (PORT, intrinsics, FIRMWARE), PORT)
+    own = (*_RUNTIME, f"{program}.c", *(("marks.c",) if MARKS[0] in flags else ()))
+    sources = [*sorted(FIRMWARE.glob("*.c")), *(PORT / name for name in own), *more_sources]
+    generated = {**to_c(graph, profile, paired=dsp), **more_generated}
+    return build(BUILD, IMAGE, command, generated, sources, (PORT, intrinsics, FIRMWARE), PORT)

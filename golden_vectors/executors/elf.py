@@ -55,9 +55,13 @@ class Elf:
     def load(cls, path: Path) -> Elf:
         """Read an object file or an image; raises WitnessError for anything but a 32-bit little-endian ELF."""
         try:
-            data = path.read_bytes()
+            return cls.parse(path.read_bytes(), str(path))
         except OSError as error:
             raise WitnessError(f"{path}: cannot be read: {error.strerror}") from None
+
+    @classmethod
+    def parse(cls, data: bytes, path: str = "the image") -> Elf:
+        """The same of a file's content."""
         if data[:6] != b"\x7fELF\x01\x01":
             raise WitnessError(f"{path}: not a 32-bit little-endian ELF image")
         offset, entry_bytes, count, names = *struct.unpack_from("<I", data, 32), *struct.unpack_from("<3H", data, 46)

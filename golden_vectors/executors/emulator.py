@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 import struct
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,11 +19,14 @@ from typing import Any
 
 from golden_vectors.errors import WitnessError
 from golden_vectors.executors.cc_m7 import DEFAULT_PART, PORT
+from golden_vectors.executors.image import Image
 
 SYSTEM_SPACE = (0xE0000000, 1 << 20)
 """Registers of the core itself; plain memory is enough for code that only sets them."""
+DWT, MPS2_TIMER = 0xE0001000, 0x40000000
+"""Pages of the clocks that firmware/port/m7/clock.h reads."""
 SEMIHOSTING_BREAKPOINT = b"\xab\xbe"
-_PT_LOAD, _SHT_SYMTAB, _STT_FUNC = 1, 2, 2
+_PAGE = 4096
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20}
 
 
@@ -40,68 +42,23 @@ def memory_regions(part: str = DEFAULT_PART) -> dict[str, tuple[int, int]]:
     return {name: (int(origin, 16), int(length) * _UNITS[unit]) for name, origin, length, unit in found}
 
 
-# ---------------------------------------------------------------- images
-
-
-_CONFIG_ID = re.compile(r"(?<=^stapes_network)(_reset|_step|)_[0-9a-f]{8}$")
-"""What an export adds to the symbols of its network: see SYMBOLS in export/c_writer.py."""
-
-
-@dataclass(frozen=True)
-class Function:
-    """Name (without the export's digits) and first address of a function; `end` is the first address behind it."""
-
-    name: str
-    start: int
-    end: int
+def memory_roles(part: str = DEFAULT_PART) -> dict[str, str]:
+    """CODE, WEIGHTS and DATA -> the memory in which a part has them."""
+    return dict(re.findall(r'REGION_ALIAS\("(\w+)", (\w+)\)', (PORT / f"{part}.ld").read_text()))
 
 
 @dataclass(frozen=True)
-class Image:
-    """What an emulator needs of an ELF file: (load address, bytes) and the functions by address."""
+class Ended:
+    """What an image left behind.
 
-    segments: list[tuple[int, bytes]]
-    functions: list[Function]
+    status   its exit status
+    files    what it wrote, by name
+    printed  what it printed
+    """
 
-    @classmethod
-    def load(cls, path: Path) -> Image:
-        """Read a 32-bit little-endian ELF; raises WitnessError for anything else."""
-        data = path.read_bytes()
-        if data[:6] != b"\x7fELF\x01\x01":
-            raise WitnessError(f"{path}: not a 32-bit little-endian ELF image")
-        offset, entry_bytes, count = *struct.unpack_from("<I", data, 28), *struct.unpack_from("<HH", data, 42)
-        headers = [struct.unpack_from("<6I", data, offset + i * entry_bytes) for i in range(count)]
-        segments = [(load, data[at : at + size]) for kind, at, _, load, size, _ in headers if kind == _PT_LOAD and size]
-        return cls(segments, _functions(data))
-
-    def address(self, function: str) -> int:
-        """First address of a function; raises WitnessError when the image has none of that name."""
-        for known in self.functions:
-            if known.name == function:
-                return known.start
-        raise WitnessError(f"the image has no function {function}")
-
-    def function_at(self, address: int) -> str:
-        """Name of the function that holds an address, "" for none."""
-        i = bisect_right(self.functions, address, key=lambda f: f.start) - 1
-        return self.functions[i].name if i >= 0 and address < self.functions[i].end else ""
-
-
-def _functions(data: bytes) -> list[Function]:
-    """The function symbols of an ELF, in order of address (bit 0 of a Thumb symbol is no part of it)."""
-    offset, entry_bytes, count = *struct.unpack_from("<I", data, 32), *struct.unpack_from("<HH", data, 46)
-    sections = [struct.unpack_from("<10I", data, offset + i * entry_bytes) for i in range(count)]
-    found = []
-    for section in sections:
-        if section[1] != _SHT_SYMTAB:
-            continue
-        names = sections[section[6]][4]
-        for at in range(section[4], section[4] + section[5], 16):
-            name, value, size, info = struct.unpack_from("<IIIB", data, at)
-            if info & 15 == _STT_FUNC:
-                text = data[names + name : data.index(b"\0", names + name)].decode("ascii")
-                found.append(Function(_CONFIG_ID.sub(r"\1", text), value & ~1, (value & ~1) + size))
-    return sorted(found, key=lambda f: f.start)
+    status: int
+    files: Mapping[str, bytes]
+    printed: str
 
 
 # ---------------------------------------------------------------- the core
@@ -158,15 +115,54 @@ class HopCounter:
         return instructions_in(bytes(core.mem_read(address, size))), function, phase
 
 
+class InstructionClock:
+    """The clocks of firmware/port/m7/clock.h, made of instructions: DWT's cycle counter, and the timer of the MPS2 as
+    `qemu-system-arm -icount shift=10` has it.
+
+    A block counts when it begins, so readings differ by exactly what ran between them if they come from one place.
+    """
+
+    def __init__(self, core: Any) -> None:
+        self._instructions, self._lengths = 0, dict[tuple[int, int], int]()
+        core.mem_unmap(DWT, _PAGE)
+        core.mmio_map(DWT, _PAGE, self._cycle_counter, None, _ignore, None)
+        core.mmio_map(MPS2_TIMER, _PAGE, self._timer, None, _ignore, None)
+
+    def block(self, core: Any, address: int, size: int, _: object) -> None:
+        """Hook of the emulator: a block is about to run."""
+        length = self._lengths.get((address, size))
+        if length is None:
+            length = self._lengths[address, size] = instructions_in(bytes(core.mem_read(address, size)))
+        self._instructions += length
+
+    def _cycle_counter(self, _core: Any, offset: int, _size: int, _: object) -> int:
+        return self._instructions & 0xFFFFFFFF if offset == 4 else 0
+
+    def _timer(self, _core: Any, offset: int, _size: int, _: object) -> int:
+        """25 MHz downwards, 1024 ns an instruction."""
+        return ~(self._instructions * 1024 // 40) & 0xFFFFFFFF if offset == 4 else 0
+
+
+def _ignore(_core: Any, _offset: int, _size: int, _value: int, _: object) -> None:
+    """A write to a clock: what is read is compared, never its zero."""
+
+
 class Emulator:
     """One run of an image on one part.
 
     files   semihosting files by name: read by the image, and what it wrote after `run`
-    counter what counts instructions; None: nothing does, at full speed
+    printed what the image printed
+    counter  what counts the calls of a function; None: nothing does, at full speed
+    counting whether the clocks of the image count instructions; else they stand still
     """
 
     def __init__(
-        self, image: Image, files: Mapping[str, bytes], counter: HopCounter | None = None, part: str = DEFAULT_PART
+        self,
+        image: Image,
+        files: Mapping[str, bytes],
+        counter: HopCounter | None = None,
+        part: str = DEFAULT_PART,
+        counting: bool = False,
     ) -> None:
         import unicorn as uc
         from unicorn import arm_const as arm
@@ -174,19 +170,21 @@ class Emulator:
         self.image, self._arm, self._uc = image, arm, uc
         self.files = {name: bytearray(data) for name, data in files.items()}
         self.status: int | None = None
+        self.printed = bytearray()
         self._handles: list[str] = []
         self._positions: list[int] = []
         self.core = uc.Uc(uc.UC_ARCH_ARM, uc.UC_MODE_THUMB)
         self.core.ctl_set_cpu_model(arm.UC_CPU_ARM_CORTEX_M7)
         regions = memory_regions(part)
-        for origin, size in (*regions.values(), SYSTEM_SPACE):
-            self.core.mem_map(origin, size)
+        for name, (origin, size) in {**regions, "": SYSTEM_SPACE}.items():
+            self.core.mem_map(origin, size, uc.UC_PROT_READ | uc.UC_PROT_EXEC if name == "FLASH" else uc.UC_PROT_ALL)
         for address, data in image.segments:
             self.core.mem_write(address, data)
         self._flash = regions["FLASH"][0]
         self.core.hook_add(uc.UC_HOOK_INTR, self._interrupt)
-        if counter is not None:
-            self.core.hook_add(uc.UC_HOOK_BLOCK, counter.block)
+        clock = InstructionClock(self.core)
+        for hook in [*([counter.block] if counter else []), *([clock.block] if counting else [])]:
+            self.core.hook_add(uc.UC_HOOK_BLOCK, hook)
 
     def run(self) -> int:
         """From reset to the exit of the image; returns its status; raises WitnessError when there is none."""
@@ -211,7 +209,10 @@ class Emulator:
             core.emu_stop()
             return
         operation, block = core.reg_read(arm.UC_ARM_REG_R0), core.reg_read(arm.UC_ARM_REG_R1)
-        core.reg_write(arm.UC_ARM_REG_R0, self._call(operation, struct.unpack("<3I", core.mem_read(block, 12))))
+        if operation == 0x04:
+            self._print(block)
+        else:
+            core.reg_write(arm.UC_ARM_REG_R0, self._call(operation, struct.unpack("<3I", core.mem_read(block, 12))))
         core.reg_write(arm.UC_ARM_REG_PC, (pc + 2) | 1)
 
     def _call(self, operation: int, arguments: tuple[int, ...]) -> int:
@@ -234,6 +235,12 @@ class Emulator:
             return 0
         return 0xFFFFFFFF
 
+    def _print(self, address: int) -> None:
+        """A text that ends with a zero."""
+        while (byte := bytes(self.core.mem_read(address, 1))) != b"\0":
+            self.printed += byte
+            address += 1
+
     def _open(self, name: str, *, writing: bool) -> int:
         if writing:
             self.files[name] = bytearray()
@@ -242,3 +249,17 @@ class Emulator:
         self._handles.append(name)
         self._positions.append(0)
         return len(self._handles)
+
+
+def run_unicorn(
+    image: Path,
+    files: Mapping[str, bytes],
+    part: str = DEFAULT_PART,
+    counter: HopCounter | None = None,
+    counting: bool = False,
+) -> Ended:
+    """Run an image of a part from reset to its exit; raises WitnessError when it does not come to one."""
+    emulator = Emulator(Image.load(image), files, counter, part, counting)
+    status = emulator.run()
+    written = {name: bytes(data) for name, data in emulator.files.items() if name not in files}
+    return Ended(status, written, emulator.printed.decode("ascii"))

@@ -5,10 +5,13 @@ from __future__ import annotations
 import struct
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from unicorn import UcError
+from unicorn.arm_const import UC_ARM_REG_R0
 
 from firmware_sim.contract import STAGES, WIENER_ALONE, ContractError, Parameters
 from firmware_sim.frame_loop import TAPS
@@ -17,7 +20,8 @@ from golden_vectors.executors import c_m7, cc_m7, emulator
 from golden_vectors.executors.base import StreamExecutor, StreamInput
 from golden_vectors.executors.c_m7 import CM7, LOOP, HopInstructions, Script, count_hops, run_script
 from golden_vectors.executors.cc_m7 import COMPILERS, DSP, PARTS, build_m7, missing_compiler
-from golden_vectors.executors.emulator import Emulator, Image, instructions_in, memory_regions
+from golden_vectors.executors.emulator import Emulator, instructions_in, memory_regions, memory_roles
+from golden_vectors.executors.image import Image
 from golden_vectors.executors.numpy_reference import NumpyReference
 from tests import signals
 from tests.firmware.c_library import SEED, model
@@ -140,15 +144,36 @@ def test_counts_of_blocks_are_those_of_single_instructions() -> None:
 # ---------------------------------------------------------------- image and emulator
 
 
+@pytest.mark.parametrize("compiler", HERE)
 @pytest.mark.parametrize("part", PARTS)
-def test_an_image_stays_in_the_memories_of_its_part(part: str) -> None:
-    regions = memory_regions(part)
+def test_an_image_stays_in_the_memories_of_its_part_and_runs_there(part: str, compiler: str) -> None:
+    """The emulator maps the part's memories and nothing else, and no write into flash."""
+    regions, roles = memory_regions(part), memory_roles(part)
     assert set(regions) == {"FLASH", "ITCM", "DTCM", "SRAM"}
-    image = Image.load(build_m7(model("int16x8"), SEED, part=part))
+    assert set(roles) == {"CODE", "WEIGHTS", "DATA"}
+    image = Image.load(build_m7(model("int16x8"), SEED, part=part, compiler=compiler))
     origin, size = regions["FLASH"]
     assert all(origin <= address and address + len(data) <= origin + size for address, data in image.segments)
-    origin, size = regions["ITCM"]
-    assert origin <= image.address("stapes_process_hop") < origin + size
+    origin, size = regions[roles["CODE"]]
+    assert all(origin <= image.address(name) < origin + size for name in ("stapes_process_hop", "stapes_rfft"))
+    pcm = signals.mixture(0.0, 0.2)[: 45 * HOP]
+    assert_equal_streams(CM7(compiler, part=part), "int16x8", StreamInput(pcm))
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_the_memories_of_a_part_do_not_overlap(part: str) -> None:
+    spans = sorted((origin, origin + size) for origin, size in memory_regions(part).values())
+    assert all(end <= start for (_, end), (start, _) in pairwise(spans))
+
+
+def test_an_image_that_writes_into_flash_is_stopped() -> None:
+    """The rule that keeps start-up code from copying a section onto itself."""
+    core = Emulator(Image.load(build_m7(None, SEED, part="stm32f746")), {c_m7.INPUT: b""}, part="stm32f746").core
+    store_to_flash = bytes.fromhex("0060")  # str r0, [r0]
+    core.mem_write(0x20000000, store_to_flash)
+    core.reg_write(UC_ARM_REG_R0, memory_regions("stm32f746")["FLASH"][0])
+    with pytest.raises(UcError, match="UC_ERR_WRITE_PROT"):
+        core.emu_start(0x20000001, 0x20000002)
 
 
 def test_a_planted_difference_is_seen(tmp_path: Path) -> None:

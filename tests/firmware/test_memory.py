@@ -14,7 +14,8 @@ from golden_vectors import __main__ as door
 from golden_vectors.executors.cc import FIRMWARE
 from golden_vectors.executors.cc_m7 import COMPILERS, DSP, PARTS, PORT, build_m7, missing_compiler
 from golden_vectors.executors.elf import ALLOCATED, OBJECT, WRITE, Elf
-from golden_vectors.executors.emulator import Image, memory_regions
+from golden_vectors.executors.emulator import memory_regions
+from golden_vectors.executors.image import Image
 from golden_vectors.memory import STATE, buffers, regions
 from tests.firmware.c_library import SEED, model
 

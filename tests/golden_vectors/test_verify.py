@@ -133,7 +133,7 @@ def test_engines_are_chosen_by_name_or_family() -> None:
     assert [engine.name for engine in select(["onnxruntime (basic)"], engines)] == ["onnxruntime (basic)"]
     assert len(select(["onnxruntime", "tflm"], engines)) == 5
     assert select(None, engines) == engines
-    with pytest.raises(WitnessError, match="is called silicon: choose from numpy, c_host, c_m7, onnxruntime"):
+    with pytest.raises(WitnessError, match="is called silicon: choose from numpy, c_host, c_m7, c_m7_qemu, onnx"):
         select(["silicon"], engines)
 
 

@@ -2,15 +2,21 @@
  *
  * Input  stapes_input.bin, little-endian: records of a command, a count and the command's data (see command_t).
  * Output stapes_output.bin: the size of a state, the number of its taps, the taps (see described_t), and then the
- *        state after every hop or network step, so that every tap of every hop can be compared.
+ *        state after every hop or network step, so that every tap of every hop can be compared. An image with
+ *        marks (marks.h) writes one more tap, "clocks": what each stage took.
  * Exit   0 at the end of the input, else one of the codes below; startup.c adds the one for a fault.
  */
+#include "clock.h"
+#include "marks.h"
 #include "semihost.h"
 #include "stapes.h"
 
 #include <string.h>
 
 enum { EXIT_DONE = 0, EXIT_NO_FILE = 1, EXIT_COMMAND = 2, EXIT_PARAMETERS = 3, EXIT_CUT_SHORT = 4, EXIT_OUTPUT = 5 };
+
+/* What is written after every hop. */
+enum { RECORD_BYTES = sizeof(stapes_state_t) + STAPES_MARKED * sizeof(uint32_t) };
 
 typedef enum {
     COMMAND_PARAMETERS = 1, /* count 1: a stapes_parameters_t */
@@ -57,7 +63,7 @@ static void describe(uint32_t file)
     while (stapes_tap(&ear, taps, &tap) == 0) {
         taps++;
     }
-    const uint32_t head[2] = {(uint32_t)sizeof ear, taps + 1U};
+    const uint32_t head[2] = {RECORD_BYTES, taps + (STAPES_MARKED != 0 ? 2U : 1U)};
     (void)semihost_write(file, head, sizeof head);
     for (uint32_t i = 0; i < taps; i++) {
         (void)stapes_tap(&ear, i, &tap);
@@ -65,6 +71,23 @@ static void describe(uint32_t file)
     }
     const uint32_t words = STAPES_STAGES * (uint32_t)(sizeof(stapes_counter_t) / sizeof(uint32_t));
     describe_one(file, &(stapes_tap_t){"counters", stapes_counters(&ear), words, sizeof(uint32_t), false});
+    if (STAPES_MARKED != 0) {
+        describe_one(file, &(stapes_tap_t){"clocks", &ear + 1, STAPES_MARKED, sizeof(uint32_t), false});
+    }
+}
+
+/* The state, and behind it the clocks of an image with marks. */
+static uint32_t write_record(uint32_t file)
+{
+    if (semihost_write(file, &ear, sizeof ear) != 0U) {
+        return EXIT_OUTPUT;
+    }
+    if (STAPES_MARKED != 0) {
+        uint32_t clocks[STAPES_STAGES];
+        stapes_stage_clocks(clocks);
+        return semihost_write(file, clocks, sizeof clocks) == 0U ? EXIT_DONE : EXIT_OUTPUT;
+    }
+    return EXIT_DONE;
 }
 
 static uint32_t run_hops(uint32_t input, uint32_t output, uint32_t hops)
@@ -75,7 +98,7 @@ static uint32_t run_hops(uint32_t input, uint32_t output, uint32_t hops)
             return EXIT_CUT_SHORT;
         }
         stapes_process_hop(&ear, pcm, pcm);
-        if (semihost_write(output, &ear, sizeof ear) != 0U) {
+        if (write_record(output) != EXIT_DONE) {
             return EXIT_OUTPUT;
         }
     }
@@ -90,7 +113,7 @@ static uint32_t run_steps(uint32_t input, uint32_t output, uint32_t steps)
             return EXIT_CUT_SHORT;
         }
         stapes_network_step(&ear.network, &ear.counters[STAPES_NETWORK]);
-        if (semihost_write(output, &ear, sizeof ear) != 0U) {
+        if (write_record(output) != EXIT_DONE) {
             return EXIT_OUTPUT;
         }
     }
@@ -131,6 +154,9 @@ uint32_t stapes_main(void)
     const uint32_t output = semihost_open(OUTPUT, sizeof OUTPUT - 1U, SEMIHOST_WRITE_BINARY);
     if (input == UINT32_MAX || output == UINT32_MAX) {
         return EXIT_NO_FILE;
+    }
+    if (STAPES_MARKED != 0) {
+        clock_start();
     }
     (void)stapes_init(&ear, NULL);
     describe(output);

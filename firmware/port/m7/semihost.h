@@ -9,10 +9,10 @@
 
 enum { SEMIHOST_READ_BINARY = 1, SEMIHOST_WRITE_BINARY = 5 };
 
-static inline uint32_t semihost_call(uint32_t operation, const uint32_t *arguments)
+static inline uint32_t semihost_call(uint32_t operation, const void *arguments)
 {
     register uint32_t r0 __asm__("r0") = operation;
-    register const uint32_t *r1 __asm__("r1") = arguments;
+    register const void *r1 __asm__("r1") = arguments;
     __asm__ volatile("bkpt 0xAB" : "+r"(r0) : "r"(r1) : "memory");
     return r0;
 }
@@ -23,6 +23,9 @@ static inline uint32_t semihost_open(const char *name, uint32_t name_bytes, uint
     const uint32_t arguments[3] = {(uint32_t)name, mode, name_bytes};
     return semihost_call(0x01, arguments);
 }
+
+/* A text on the console of the host (SYS_WRITE0). */
+static inline void semihost_print(const char *text) { (void)semihost_call(0x04, text); }
 
 /* Bytes that could not be written, 0 = success. */
 static inline uint32_t semihost_write(uint32_t handle, const void *from, uint32_t bytes)

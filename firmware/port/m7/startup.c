@@ -10,6 +10,8 @@ extern uint32_t stapes_data_start[], stapes_data_end[], stapes_data_load[];
 extern uint32_t stapes_bss_start[], stapes_bss_end[];
 
 uint32_t stapes_main(void);
+void stapes_board_init(void);
+void stapes_exit(uint32_t status);
 _Noreturn void Reset_Handler(void);
 _Noreturn void Fault_Handler(void);
 
@@ -26,15 +28,20 @@ __attribute__((section(".vectors"), used)) static const vector_t VECTORS[16] = {
     {.handler = Fault_Handler},    {.handler = Fault_Handler}, {.handler = Fault_Handler}, {.handler = Fault_Handler},
 };
 
-/* The words are volatile so that no compiler makes a call of memcpy, which is not in its place yet. */
+/* Nothing is copied onto itself: a part may run a section from flash, which does not take writes. The words are
+ * volatile so that no compiler makes a call of memcpy, which is not in its place yet. */
 __attribute__((section(".boot"), always_inline)) static inline void copy_words(volatile uint32_t *to,
                                                                                const uint32_t *end,
                                                                                const volatile uint32_t *from)
 {
-    while (to < end) {
+    while (to != from && to < end) {
         *to++ = *from++;
     }
 }
+
+/* What a board may bring in a file of its own: clocks, caches and pins before main, and where main's status goes. */
+__attribute__((section(".boot"), weak)) void stapes_board_init(void) {}
+__attribute__((section(".boot"), weak)) void stapes_exit(uint32_t status) { semihost_exit(status); }
 
 __attribute__((section(".boot"))) void Reset_Handler(void)
 {
@@ -45,7 +52,16 @@ __attribute__((section(".boot"))) void Reset_Handler(void)
         *word = 0;
     }
     __asm__ volatile("dsb\n\tisb" ::: "memory"); /* the code that was just written may now be fetched */
-    semihost_exit(stapes_main());
+    stapes_board_init();
+    const uint32_t status = stapes_main();
+    for (;;) {
+        stapes_exit(status);
+    }
 }
 
-__attribute__((section(".boot"))) void Fault_Handler(void) { semihost_exit(EXIT_FAULT); }
+__attribute__((section(".boot"))) void Fault_Handler(void)
+{
+    for (;;) {
+        stapes_exit(EXIT_FAULT);
+    }
+}
