@@ -19,7 +19,7 @@ Rows: TypeAlias = Sequence[tuple[str, int]]
 """Members of a struct with their bytes, in order; holes are rows called PADDING."""
 PADDING = "padding"
 
-_KINDS = {"_w_i8": "weights", "_w_pairs_i16": "weights", "_b_i32": "biases", "_k": "scales", "_rescale": "scales"}
+_KINDS = {"_w_i8": "weights", "_w_pairs_i16": "weights", "_b_i32": "biases", "_rescale": "scales"}
 
 
 KINDS = ("weights", "biases", "scales", "tables")

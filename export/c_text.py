@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 WIDTH = 110
 BYTES = {"int8": 1, "int16": 2, "int32": 4, "int64": 8, "uint8": 1, "uint16": 2, "uint32": 4}
-STRUCT_BYTES = {"stapes_add_i8_t": 28}
-"""Constant structs of nn.h that generated code fills."""
 
 
 def array(declaration: str, values: Any) -> str:
@@ -23,12 +21,6 @@ def array(declaration: str, values: Any) -> str:
     else:
         shape, items = f"[{len(values)}]", values
     return f"{declaration}{shape} = {{\n{_filled(items)}}};\n"
-
-
-def struct(declaration: str, members: Mapping[str, str]) -> str:
-    """A C struct constant with designated members, one a line."""
-    lines = "".join(f"    .{name} = {value},\n" for name, value in members.items())
-    return f"{declaration} = {{\n{lines}}};\n"
 
 
 def literal(value: int) -> str:

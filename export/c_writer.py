@@ -14,7 +14,7 @@ import numpy as np
 
 from export.c_memory import STACK_BYTES, MemoryMap, laid_out, state_layout, total
 from export.c_tables import Tables
-from export.c_text import BYTES, STRUCT_BYTES, array, struct, wrapped
+from export.c_text import BYTES, array, wrapped
 from export.provenance import ExportError, banner, face, write_all
 from export.ranges import proven
 from firmware_sim.contract import CONTRACT_VERSION, UNITY_GAIN_Q15, ContractError, Profile
@@ -30,12 +30,15 @@ SYMBOLS = (
     "stapes_network_tensor_count",
 )
 """What stapes_model.c gives to the linker."""
+WIDENED = "net->widened_i16"
+"""Scratch behind the tensors: an int8 vector as the paired kernels read it."""
 
 
 class CWriter:
     """The writer that op pages call: constants go to flash, calls into `stapes_network_step` in order.
 
     paired  weights in the order of the Cortex-M's dual multiply-accumulate, where a kernel for it exists
+    widest  elements of the scratch that `widened` needs
     """
 
     def __init__(self, paired: bool = False) -> None:
@@ -43,7 +46,10 @@ class CWriter:
         self.arrays: list[str] = []
         self.flash: dict[str, int] = {}
         self.calls: list[str] = []
+        self.widest = 0
         self._places: dict[str, str] = {}
+        self._shared: dict[tuple[str, bytes], str] = {}
+        self._widened = ""
 
     # ------------------------------------------------------------ words for op pages
 
@@ -56,20 +62,38 @@ class CWriter:
         self.arrays.append(array(f"{f'_Alignas({align}) ' if align else ''}static const {dtype}_t {name}", flat))
         return name
 
-    def struct(self, ctype: str, name: str, **members: Any) -> str:
-        """A constant struct in flash; returns its address."""
+    def shared(self, name: str, dtype: str, values: Any) -> str:
+        """`constant`, or the name of an equal one that was written by `shared` before."""
+        key = (dtype, np.asarray(values).tobytes())
+        if key not in self._shared:
+            self._shared[key] = self.constant(name, dtype, values)
+        return self._shared[key]
+
+    def literal(self, ctype: str, **members: Any) -> list[str]:
+        """Address of a struct constant as pieces of a call: inlined kernels turn it into immediates, not into flash."""
         text = {key: _braces(value) if isinstance(value, Rescale) else str(value) for key, value in members.items()}
-        self.flash[name] = STRUCT_BYTES[ctype]
-        self.arrays.append(struct(f"static const {ctype} {name}", text))
-        return f"&{name}"
+        pieces = [f".{key} = {value}" for key, value in text.items()]
+        return [f"&({ctype}){{{pieces[0]}", *pieces[1:-1], f"{pieces[-1]}}}"]
+
+    def structs(self, ctype: str, name: str, rows: Any) -> str:
+        """A constant array of structs of 32-bit members, or narrower ones padded to it; returns its name."""
+        self.flash[name] = 4 * np.size(rows)
+        text = ["{" + ", ".join(map(str, row)) + "}" for row in np.asarray(rows).tolist()]
+        self.arrays.append(array(f"static const {ctype} {name}", text))
+        return name
 
     def rescales(self, name: str, rescale: Rescale) -> str:
         """A constant array of one scale per row; returns its name."""
-        multiplier, shift = np.broadcast_arrays(rescale.multiplier, rescale.left - rescale.right)
-        self.flash[name] = 8 * multiplier.size
-        rows = [f"{{{m}, {s}}}" for m, s in zip(multiplier.tolist(), shift.tolist(), strict=True)]
-        self.arrays.append(array(f"static const stapes_rescale_t {name}", rows))
-        return name
+        rows = np.broadcast_arrays(rescale.multiplier, rescale.left - rescale.right)
+        return self.structs("stapes_rescale_t", name, np.stack(rows, axis=1))
+
+    def widened(self, tensor: Tensor) -> str:
+        """C expression for an int8 tensor as int16, good until the next one; consecutive users share it."""
+        if self._widened != tensor.name:
+            self.call("widen_i8", tensor, WIDENED, tensor.shape[0], counted=False)
+            self._widened = tensor.name
+            self.widest = max(self.widest, tensor.shape[0])
+        return WIDENED
 
     def view(self, tensor: Tensor, source: Tensor, offset: int) -> None:
         """The tensor is a part of another one: no copy and no memory of its own."""
@@ -127,6 +151,8 @@ class Network:
     def rows(self) -> list[tuple[str, int]]:
         """stapes_network_t in the memory map: see `c_memory.laid_out`."""
         members = [(t.name, BYTES[t.dtype] * t.shape[0], max(BYTES[t.dtype], self._align)) for t in self.members]
+        if self.writer.widest:
+            members.append((WIDENED.removeprefix("net->"), 2 * self.writer.widest, self._align))
         return laid_out(members, max(step for *_, step in members)) if members else [("none", 1)]
 
     @property
@@ -148,6 +174,8 @@ class Network:
         own_names = "".join(f"#define {name} {name}_{digest[:8]}\n" for name in SYMBOLS)
         align = f"_Alignas({self._align}) " if self.writer.paired else ""
         members = "".join(f"    {align}{t.dtype}_t {t.name}[{t.shape[0]}];\n" for t in self.members)
+        if self.writer.widest:
+            members += f"    {align}int16_t {WIDENED.removeprefix('net->')}[{self.writer.widest}]; /* scratch */\n"
         return f"""{head}#ifndef STAPES_MODEL_H
 #define STAPES_MODEL_H
 
@@ -192,6 +220,8 @@ extern const uint32_t stapes_network_tensor_count;
         body = self._step() if self.graph is not None else _NO_NETWORK
         constants = "\n".join(self.writer.arrays)
         return f"""{head}#include "stapes.h"
+
+#include "nn_elementwise.h"
 
 #include <string.h>
 

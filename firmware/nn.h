@@ -23,6 +23,87 @@ typedef struct {
     uint8_t element_bytes; /* tensors are signed */
 } stapes_tensor_t;
 
+/* ---------------------------------------------------------------- limits */
+
+/* x limited to its dtype; hits are counted in a register and booked once per kernel. */
+static inline int16_t stapes_limit_i16(int32_t x, uint32_t *hits)
+{
+    const int32_t y = __SSAT(x, 16);
+    *hits += (uint32_t)(y != x);
+    return (int16_t)y;
+}
+
+static inline int8_t stapes_limit_i8(int32_t x, uint32_t *hits)
+{
+    const int32_t y = __SSAT(x, 8);
+    *hits += (uint32_t)(y != x);
+    return (int8_t)y;
+}
+
+/* The bits above the sign, inverted if negative: below 2^n if and only if x fits n + 1 bits. */
+static inline uint32_t stapes_extent(int32_t x) { return (uint32_t)(x ^ (x >> 31)); }
+
+/* Results that are limited together. */
+typedef struct {
+    int32_t a, b, c, d;
+} stapes_four_t;
+
+static inline uint32_t stapes_extent_of_four(stapes_four_t x)
+{
+    return stapes_extent(x.a) | stapes_extent(x.b) | stapes_extent(x.c) | stapes_extent(x.d);
+}
+
+/* n of the results, limited to their dtype. */
+static inline void stapes_put_i16(stapes_four_t x, int16_t *y, size_t n, uint32_t *hits)
+{
+    const int32_t each[4] = {x.a, x.b, x.c, x.d};
+    for (size_t i = 0; i < n; i++) {
+        y[i] = stapes_limit_i16(each[i], hits);
+    }
+}
+
+static inline void stapes_put_i8(stapes_four_t x, int8_t *y, size_t n, uint32_t *hits)
+{
+    const int32_t each[4] = {x.a, x.b, x.c, x.d};
+    for (size_t i = 0; i < n; i++) {
+        y[i] = stapes_limit_i8(each[i], hits);
+    }
+}
+
+/* All four; hits are counted one by one only where there are any. */
+static inline void stapes_put_four_i16(stapes_four_t x, int16_t *y, uint32_t *hits)
+{
+    if (stapes_extent_of_four(x) >> 15 != 0) {
+        stapes_put_i16(x, y, 4, hits);
+        return;
+    }
+    y[0] = (int16_t)x.a;
+    y[1] = (int16_t)x.b;
+    y[2] = (int16_t)x.c;
+    y[3] = (int16_t)x.d;
+}
+
+static inline void stapes_put_four_i8(stapes_four_t x, int8_t *y, uint32_t *hits)
+{
+    if (stapes_extent_of_four(x) >> 7 != 0) {
+        stapes_put_i8(x, y, 4, hits);
+        return;
+    }
+    y[0] = (int8_t)x.a;
+    y[1] = (int8_t)x.b;
+    y[2] = (int8_t)x.c;
+    y[3] = (int8_t)x.d;
+}
+
+/* x * rescale with two roundings: stapes_mbqm32 for |x| * 2^shift < 2^30, where neither of them can overflow. */
+static inline int32_t stapes_rescaled(int32_t x, stapes_rescale_t rescale)
+{
+    const int left = rescale.shift > 0 ? rescale.shift : 0;
+    const int right = rescale.shift > 0 ? 0 : -rescale.shift;
+    const int32_t high = stapes_mulhi_round(x * (2 << left), rescale.multiplier_q31);
+    return right == 0 ? high : (high + (1 << (right - 1)) + (high >> 31)) >> right;
+}
+
 /* ---------------------------------------------------------------- boundary of the network */
 
 /* Network input codes of normalised features: int16 at 2^-12 (always even), or int8 at 2^-4. */
@@ -47,18 +128,6 @@ void stapes_fully_connected_per_channel_i16(const int16_t *x, const int8_t *w, c
                                             const uint8_t *shift, int16_t *y, size_t rows, size_t columns,
                                             bool relu, stapes_counter_t *counter);
 
-/* The same sums for the dual multiply-accumulate of the core, four rows at a time.
- *
- * x       at a multiple of 4 bytes
- * w       at a multiple of 4 bytes: for every four rows 0..3 and two columns c, d the halfwords 1c|0c, 1d|0d, 3c|2c,
- *         3d|2d, where b|a is 256 * b + a; for a last odd column 1c|0c, 3c|2c; rows filled up to a multiple of four
- * bias    as many as rows of w, the rounding constant 2^(shift - 1) added to each
- */
-void stapes_fully_connected_paired_i16(const int16_t *x, const int16_t *w, const int32_t *bias, int shift, int16_t *y,
-                                       size_t rows, size_t columns, stapes_counter_t *counter);
-void stapes_fully_connected_paired_relu_i16(const int16_t *x, const int16_t *w, const int32_t *bias, int shift,
-                                            int16_t *y, size_t rows, size_t columns, stapes_counter_t *counter);
-
 /* y = clamp(rescale(w x + b) + zero_point); the input's zero point is folded into the bias.
  *
  * rescale     one for all rows, or one per row
@@ -71,53 +140,38 @@ void stapes_fully_connected_per_channel_i8(const int8_t *x, const int8_t *w, con
                                            const stapes_rescale_t *rescale, int8_t *y, size_t rows, size_t columns,
                                            int32_t zero_point, bool relu, stapes_counter_t *counter);
 
-/* ---------------------------------------------------------------- elementwise, scheme int16x8 */
+/* ---------------------------------------------------------------- FULLY_CONNECTED, paired rows */
 
-/* y = sat((a * 2^shift_a +- b * 2^shift_b) / 2^shift_y), rounded half away from zero. shifts [0, 14]. */
-void stapes_add_i16(const int16_t *a, const int16_t *b, int16_t *y, size_t n, int shift_a, int shift_b, int shift_y,
-                    stapes_counter_t *counter);
-void stapes_sub_i16(const int16_t *a, const int16_t *b, int16_t *y, size_t n, int shift_a, int shift_b, int shift_y,
-                    stapes_counter_t *counter);
-
-/* y = sat(a * b / 2^shift): half up to one bit more, then half away from zero. shift [1, 32]. */
-void stapes_mul_i16(const int16_t *a, const int16_t *b, int16_t *y, size_t n, int shift, stapes_counter_t *counter);
-
-/* y = sat(x * 2^shift), shift [-31, 15]: to the right half up to one bit more, then half away from zero. */
-void stapes_quantize_i16(const int16_t *x, int16_t *y, size_t n, int shift, stapes_counter_t *counter);
-
-/* Sigmoid and tanh in q15 by TFLite-Micro's table and linear interpolation.
- *
- * x * multiplier / 2^shift (half up) is x in units of 1/12288; shift [0, 17]
- */
-void stapes_logistic_i16(const int16_t *x, int16_t *y, size_t n, int32_t multiplier, int shift);
-void stapes_tanh_i16(const int16_t *x, int16_t *y, size_t n, int32_t multiplier, int shift);
-
-/* ---------------------------------------------------------------- elementwise, scheme int8 */
-
-/* Constants of an int8 sum: both operands are raised by 20 bits and brought to twice the larger scale. */
+/* Sums of four rows, two of which share 64 bits: 256 * row 1 + row 0, and 256 * row 3 + row 2. */
 typedef struct {
-    stapes_rescale_t a;
-    stapes_rescale_t b;
-    stapes_rescale_t y;
-    int8_t zero_a;
-    int8_t zero_b;
-    int8_t zero_y;
-} stapes_add_i8_t;
+    uint32_t row0;
+    uint32_t both01; /* low word */
+    uint32_t high01;
+    uint32_t row2;
+    uint32_t both23;
+    uint32_t high23;
+} stapes_sums_t;
 
-void stapes_add_i8(const int8_t *a, const int8_t *b, int8_t *y, size_t n, const stapes_add_i8_t *k,
-                   stapes_counter_t *counter);
-void stapes_sub_i8(const int8_t *a, const int8_t *b, int8_t *y, size_t n, const stapes_add_i8_t *k,
-                   stapes_counter_t *counter);
+/* The same results from the dual multiply-accumulate of the core, four rows at a time.
+ *
+ * x       at a multiple of 4 bytes, int16 in both schemes (see stapes_widen_i8)
+ * w       at a multiple of 4 bytes: for every four rows 0..3 and two columns c, d the halfwords 1c|0c, 1d|0d, 3c|2c,
+ *         3d|2d, where b|a is 256 * b + a; an odd last column has a zero column beside it; missing rows are zero
+ * start   what the sums of every four rows begin with: their biases, to which int16 adds 2^(shift - 1) for rounding
+ * shift   [1, 30]; rescale [-30, -1] for int8, where the exporter proves that 2 (w x + b) stays in int32
+ */
+void stapes_fully_connected_paired_i16(const int16_t *x, const int16_t *w, const stapes_sums_t *start, int shift,
+                                       int16_t *y, size_t rows, size_t columns, stapes_counter_t *counter);
+void stapes_fully_connected_paired_relu_i16(const int16_t *x, const int16_t *w, const stapes_sums_t *start, int shift,
+                                            int16_t *y, size_t rows, size_t columns, stapes_counter_t *counter);
+void stapes_fully_connected_paired_i8(const int16_t *x, const int16_t *w, const stapes_sums_t *start,
+                                      stapes_rescale_t rescale, int8_t *y, size_t rows, size_t columns,
+                                      int32_t zero_point, stapes_counter_t *counter);
+void stapes_fully_connected_paired_relu_i8(const int16_t *x, const int16_t *w, const stapes_sums_t *start,
+                                           stapes_rescale_t rescale, int8_t *y, size_t rows, size_t columns,
+                                           int32_t zero_point, stapes_counter_t *counter);
 
-/* y = clamp(rescale((a - zero_a) * (b - zero_b)) + zero_y). */
-void stapes_mul_i8(const int8_t *a, const int8_t *b, int8_t *y, size_t n, stapes_rescale_t rescale, int32_t zero_a,
-                   int32_t zero_b, int32_t zero_y, stapes_counter_t *counter);
-
-/* y = clamp(rescale(x - zero_x) + zero_y). */
-void stapes_quantize_i8(const int8_t *x, int8_t *y, size_t n, stapes_rescale_t rescale, int32_t zero_x,
-                        int32_t zero_y, stapes_counter_t *counter);
-
-/* y = table[x], the table in the order 0 .. 127, -128 .. -1: LOGISTIC and TANH. */
-void stapes_lookup_i8(const int8_t *x, int8_t *y, size_t n, const int8_t table[256]);
+/* x as int16, for the kernels above. */
+void stapes_widen_i8(const int8_t *x, int16_t *y, size_t n);
 
 #endif

@@ -18,6 +18,7 @@ from firmware_sim.contract import SAMPLE_RATE_HZ, STAGES, Profile
 from firmware_sim.frame_loop import TAP_DTYPES, TAPS
 from firmware_sim.graph import Graph, Tensor
 from firmware_sim.meter import WEIGHTS, metered
+from firmware_sim.ops import Logistic
 
 INSTRUCTIONS = {
     "add": 3.0,
@@ -34,9 +35,10 @@ INSTRUCTIONS = {
 
 A square root is a table with interpolation and one correction; `norm` is CLZ and a choice of the word it counts.
 """
-NETWORK_MAC_INSTRUCTIONS = 4.0
-"""int8 weight x int16 activation in the kernel of nn.c, SXTB16 and SMLAD on one row at a time: loads, widening,
-products and loop."""
+NETWORK_MAC_INSTRUCTIONS = 1.2
+"""int8 weight x int16 activation in the kernel for paired rows (firmware/nn_paired.c): two columns of four rows take
+7.5 instructions with their loads, 0.94 a product; the rest is loop and requantisation, and what an elementwise product
+takes more. An estimate before compilation; `make bench` counts exactly."""
 
 Result = TypeVar("Result")
 
@@ -177,13 +179,11 @@ def _network_ram(graph: Graph) -> int:
 
 
 def _network_flash(graph: Graph) -> int:
-    """Weights, biases (32 bits each) and, for int8, 256 outputs for each LOGISTIC and TANH, 28 bytes of scales for
-    each ADD and SUB."""
+    """Weights, biases (32 bits each) and, for int8, the different tables of 256 outputs of LOGISTIC and TANH."""
     constants = [t for t in graph.tensors.values() if t.data is not None]
     weights = sum(_bytes(t) if t.dtype == "int8" else 4 * t.shape[0] for t in constants)
-    activations = sum(op.kind in ("LOGISTIC", "TANH") for op in graph.ops)
-    sums = sum(op.kind in ("ADD", "SUB") for op in graph.ops)
-    return weights + (256 * activations + 28 * sums if graph.scheme == "int8" else 0)
+    tables = {op.table.tobytes() for op in graph.ops if isinstance(op, Logistic)}
+    return weights + (256 * len(tables) if graph.scheme == "int8" else 0)
 
 
 def _exchanges(length: int) -> int:

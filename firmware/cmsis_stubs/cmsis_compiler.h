@@ -74,6 +74,30 @@ static inline uint32_t __PKHTB(uint32_t x, uint32_t y, uint32_t n)
     return (x & 0xFFFF0000U) | ((uint32_t)((int32_t)y >> n) & 0xFFFFU);
 }
 
+/* Both lanes as one word. */
+static inline uint32_t stapes_lanes(int32_t low, int32_t high)
+{
+    return ((uint32_t)low & 0xFFFFU) | ((uint32_t)high << 16);
+}
+
+/* x + y lane by lane: modulo 2^16, limited to int16, and halved (floored). */
+static inline uint32_t __SADD16(uint32_t x, uint32_t y)
+{
+    return stapes_lanes(stapes_lane_low(x) + stapes_lane_low(y), stapes_lane_high(x) + stapes_lane_high(y));
+}
+
+static inline uint32_t __QADD16(uint32_t x, uint32_t y)
+{
+    return stapes_lanes(__SSAT(stapes_lane_low(x) + stapes_lane_low(y), 16),
+                        __SSAT(stapes_lane_high(x) + stapes_lane_high(y), 16));
+}
+
+static inline uint32_t __SHADD16(uint32_t x, uint32_t y)
+{
+    return stapes_lanes((stapes_lane_low(x) + stapes_lane_low(y)) >> 1,
+                        (stapes_lane_high(x) + stapes_lane_high(y)) >> 1);
+}
+
 /* sum + low * low + high * high, modulo 2^32. */
 static inline uint32_t __SMLAD(uint32_t x, uint32_t y, uint32_t sum)
 {

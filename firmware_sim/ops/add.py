@@ -101,11 +101,11 @@ class Add(Op):
         (y,) = self.outputs
         kernel = self.kind.lower()
         if y.dtype == "int8":
-            constants = writer.struct(
-                "stapes_add_i8_t", f"{y.name}_k", a=self.rescale_a, b=self.rescale_b, y=self.rescale_y,
+            constants = writer.literal(
+                "stapes_add_i8_t", a=self.rescale_a, b=self.rescale_b, y=self.rescale_y,
                 zero_a=a.zero_point, zero_b=b.zero_point, zero_y=y.zero_point,
             )  # fmt: skip
-            writer.call(f"{kernel}_i8", a, b, y, y.shape[0], constants)
+            writer.call(f"{kernel}_i8", a, b, y, y.shape[0], *constants)
             return
         self.require(self.shifts is not None and max(self.shifts) <= 14, "the int16 C kernel needs scales of 2^k")
         writer.call(f"{kernel}_i16", a, b, y, y.shape[0], *(self.shifts or ()))

@@ -91,12 +91,12 @@ class FullyConnected(Op):
         ledger.fits(out.name, "bias", self.folded_bias, self.folded_bias + half, I32, _ADVICE)
         low, high = self.accumulator_range(x.low, x.high)
         ledger.fits(out.name, "accumulator", low, high + half, I32, _ADVICE)
+        self._paired_bounds(sums, ledger)
         if self.rescale is not None:
             y = self.rescale.bounds(Interval(low, high), out.name, "accumulator", ledger) - -out.zero_point
         else:
             if x.step % 2:
                 raise RangeError(f"{ledger.stage}: {out.name}: an input can be odd, so an accumulator can be a tie")
-            self._paired_bounds(sums, ledger)
             y = Interval(fixed.shr_round(low, self.shifts), fixed.shr_round(high, self.shifts))
         return [Interval(np.maximum(y.low, self.low), np.maximum(y.high, self.low)) if self.relu else y]
 
@@ -139,29 +139,40 @@ class FullyConnected(Op):
     def to_c(self, writer: Writer) -> None:
         x, weights, _ = self.inputs
         (y,) = self.outputs
-        width = "i16" if self.rescale is None else "i8"
-        if writer.paired and self.rescale is None and isinstance(self.shifts, int):
-            self._paired_to_c(writer, self.shifts)
+        scale, per_channel = self._scale_to_c(writer)
+        if writer.paired and self._can_pair() and not writer.is_view(x):
+            self._paired_to_c(writer, scale)
             return
+        width = "i16" if self.rescale is None else "i8"
         w = writer.constant(weights.name, "int8", weights.data)
         bias = writer.constant(f"{y.name}_b_i32", "int32", self.folded_bias)
-        scale, per_channel = self._scale_to_c(writer)
         kernel = f"fully_connected{'_per_channel' if per_channel else ''}_{width}"
         zero = () if self.rescale is None else (y.zero_point,)
         writer.call(kernel, x, w, bias, scale, y, *weights.shape, *zero, self.relu)
 
-    def _paired_to_c(self, writer: Writer, shift: int) -> None:
-        """Weights and biases as the dual multiply-accumulate reads them."""
+    def _can_pair(self) -> bool:
+        """The paired kernels have one scale for all rows; the int8 ones shift right and double the accumulator.
+
+        They load words, so that `to_c` keeps them from a part of another tensor, which may begin anywhere.
+        """
+        if self.rescale is None:
+            return isinstance(self.shifts, int)
+        one = np.ndim(self.rescale.multiplier) == 0
+        x = self.inputs[0]
+        low, high = self.accumulator_range(*(np.full(x.shape, end, np.int64) for end in x.limits))
+        return one and 1 <= int(self.rescale.right) <= 30 and int(np.maximum(-low, high).max()) < 1 << 30
+
+    def _paired_to_c(self, writer: Writer, scale: Any) -> None:
+        """Weights and biases as the dual multiply-accumulate reads them; it takes int16 in both schemes."""
         x, weights, _ = self.inputs
         (y,) = self.outputs
-        self._scale_to_c(writer)
-        rows = -(-weights.shape[0] // 4) * 4
-        bias = np.zeros(rows, np.int64)
-        bias[: weights.shape[0]] = self.folded_bias + (1 << (shift - 1))
+        rounding = 1 << (scale - 1) if self.rescale is None else 0
+        operand = x if self.rescale is None else writer.widened(x)
         w = writer.constant(f"{y.name}_w_pairs_i16", "int16", paired_rows(weights.values), align=4)
-        b = writer.constant(f"{y.name}_b_i32", "int32", bias)
-        kernel = f"fully_connected_paired{'_relu' if self.relu else ''}_i16"
-        writer.call(kernel, x, w, b, shift, y, *weights.shape)
+        start = writer.structs("stapes_sums_t", f"{y.name}_b_i32", paired_sums(self.folded_bias + rounding))
+        kernel = f"fully_connected_paired{'_relu' if self.relu else ''}_{'i16' if self.rescale is None else 'i8'}"
+        zero = () if self.rescale is None else (y.zero_point,)
+        writer.call(kernel, operand, w, start, scale, y, *weights.shape, *zero)
 
     def _scale_to_c(self, writer: Writer) -> tuple[Any, bool]:
         """Shift or rescale, or the name of the array that has one per row; and which of the two it is."""
@@ -177,15 +188,25 @@ class FullyConnected(Op):
 def paired_rows(weights: Ints) -> Ints:
     """Weights (m, n) in [-127, 127] as halfwords 256 * b + a of two rows, four rows and two columns at a time.
 
-    returns  (2 * n * ceil(m / 4),) int64 in [-32639, 32639]; nn.h says the order; missing rows are zero
+    returns  (4 * ceil(m / 4) * ceil(n / 2),) int64 in [-32639, 32639]; nn.h says the order; what is missing is 0
     """
     rows, columns = weights.shape
     if np.abs(weights).max() > 127:
         raise GraphError("a weight of -128 cannot share a halfword")
-    groups = np.zeros((-(-rows // 4) * 4, columns), np.int64)
-    groups[:rows] = weights
-    groups = groups.reshape(-1, 2, 2, columns)
-    pairs = 256 * groups[:, :, 1] + groups[:, :, 0]
-    even = columns // 2 * 2
-    words = pairs[:, :, :even].reshape(len(pairs), 2, -1, 2).transpose(0, 2, 1, 3)
-    return np.concatenate([words.reshape(len(pairs), -1), pairs[:, :, even:].reshape(len(pairs), -1)], 1).reshape(-1)
+    whole = np.zeros((-(-rows // 4) * 4, -(-columns // 2) * 2), np.int64)
+    whole[:rows, :columns] = weights
+    pairs = whole.reshape(-1, 2, 2, whole.shape[1])  # (groups, pairs of a group, rows of a pair, columns)
+    halfwords = 256 * pairs[:, :, 1] + pairs[:, :, 0]
+    return halfwords.reshape(len(pairs), 2, -1, 2).transpose(0, 2, 1, 3).reshape(-1)
+
+
+def paired_sums(biases: Ints) -> Ints:
+    """Biases (m) as what the sums of every four rows begin with: the words of stapes_sums_t in nn.h.
+
+    returns  (ceil(m / 4), 6) int64 in [0, 2^32)
+    """
+    whole = np.zeros(-(-len(biases) // 4) * 4, np.int64)
+    whole[: len(biases)] = biases
+    pairs = whole.reshape(-1, 2)
+    both = 256 * pairs[:, 1] + pairs[:, 0]
+    return (np.stack([pairs[:, 0], both, both >> 32], axis=1) & 0xFFFFFFFF).reshape(-1, 6)

@@ -73,7 +73,7 @@ class Logistic(Op):
     def to_c(self, writer: Writer) -> None:
         (x,), (y,) = self.inputs, self.outputs
         if x.dtype == "int8":
-            table = writer.constant(f"{y.name}_lut_i8", "int8", self.table)
+            table = writer.shared(f"{y.name}_lut_i8", "int8", self.table)
             writer.call("lookup_i8", x, y, y.shape[0], table, counted=False)
             return
         writer.call(f"{self.kind.lower()}_i16", x, y, y.shape[0], *self._table_step(), counted=False)
@@ -81,5 +81,4 @@ class Logistic(Op):
     def _table_step(self) -> tuple[int, int]:
         """(multiplier, shift) that bring an int16 input to the steps of the table."""
         bits = (log2_exact(self.inputs[0].scales[0]) or 0) + 12
-        direct = bits == 0 or (self.kind == "TANH" and bits == 1)  # see activations: the scales TFLM does not normalise
-        return (3 << bits, 0) if direct else (24576, 13 - bits)
+        return 3 << max(bits, 0), max(-bits, 0)  # TFLM's 24576 = 3 * 2^13 and its shift have 2^13 in common

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from export.c_tables import bit_reversal_pairs
-from export.c_text import array, struct, wrapped
+from export.c_text import array, wrapped
 from export.c_writer import FILES, CWriter, Network, to_c, write_c
 from export.provenance import ExportError
 from firmware_sim import tables
 from firmware_sim.contract import CONTRACT_VERSION, PROFILES, STAGES, ContractError, Profile
 from firmware_sim.graph import GraphError
+from firmware_sim.ops import Rescale
 from golden_vectors.executors.c_host import HostDevice
 from golden_vectors.executors.cc import FIRMWARE, find_compiler
 from golden_vectors.executors.cc_m7 import build_m7
@@ -185,6 +186,12 @@ def test_a_constant_may_not_be_written_twice() -> None:
         writer.constant("w_i8", "int8", [1, 2])
 
 
+def test_equal_tables_are_written_once() -> None:
+    writer = CWriter()
+    assert [writer.shared(name, "int8", [1, last]) for name, last in (("a", 2), ("b", 2), ("c", 3))] == ["a", "a", "c"]
+    assert writer.flash == {"a": 2, "c": 2}
+
+
 # ---------------------------------------------------------------- words of C
 
 
@@ -196,11 +203,11 @@ def test_an_array_carries_its_shape_and_the_lowest_integer_has_a_name() -> None:
     assert pairs == "const int32_t y[2][2] = {\n    {1, 2}, {3, 4},\n};\n"
 
 
-def test_a_struct_names_its_members() -> None:
-    assert (
-        struct("static const k_t k", {"a": "{1, 2}", "b": "3"})
-        == "static const k_t k = {\n    .a = {1, 2},\n    .b = 3,\n};\n"
-    )
+def test_a_struct_constant_names_its_members_in_the_call() -> None:
+    writer = CWriter()
+    writer.call("f", "x", *writer.literal("k_t", a=Rescale([0.25]), b=3), counted=False)
+    assert writer.calls == ["    stapes_f(x, &(k_t){.a = {1073741824, -1}, .b = 3});\n"]
+    assert writer.flash == {}
 
 
 def test_a_long_call_continues_below_its_bracket() -> None:

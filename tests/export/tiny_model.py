@@ -32,20 +32,21 @@ def dense(rows: int, columns: int, scheme: Scheme, seed: int) -> Dense:
     return Dense(values.reshape(rows, columns).astype(np.int8), 2.0**-8, bias)
 
 
-def tiny_graph(scheme_name: str) -> Graph:
-    """Two GRU layers of 8 units and the mask head."""
+def tiny_graph(scheme_name: str, hidden: int = HIDDEN) -> Graph:
+    """Two GRU layers of 8 units, or another number, and the mask head."""
     scheme = RECIPES[scheme_name]
     layers = [
         GruWeights(
-            x_rz=dense(2 * HIDDEN, columns, scheme, 4 * i),
-            x_n=dense(HIDDEN, columns, scheme, 4 * i + 1),
-            h_rz=dense(2 * HIDDEN, HIDDEN, scheme, 4 * i + 2),
-            h_n=dense(HIDDEN, HIDDEN, scheme, 4 * i + 3),
+            x_rz=dense(2 * hidden, columns, scheme, 4 * i),
+            x_n=dense(hidden, columns, scheme, 4 * i + 1),
+            h_rz=dense(2 * hidden, hidden, scheme, 4 * i + 2),
+            h_n=dense(hidden, hidden, scheme, 4 * i + 3),
         )
-        for i, columns in enumerate((BINS, HIDDEN))
+        for i, columns in enumerate((BINS, hidden))
     ]
-    fc1, fc2 = dense(HIDDEN, HIDDEN, scheme, 8), dense(BINS, HIDDEN, scheme, 9)
-    fc1_scale = 2.0**-12 if scheme.tie_free else 2.0**-4
+    fc1, fc2 = dense(hidden, hidden, scheme, 8), dense(BINS, hidden, scheme, 9)
+    room = (hidden // (HIDDEN + 1)).bit_length()  # more units, larger sums
+    fc1_scale = 2.0 ** (room - 12) if scheme.tie_free else 2.0**-4
     return mask_network(scheme, layers, fc1, fc1_scale, fc2, META)
 
 

@@ -29,7 +29,8 @@ void intrinsic_apply(uint32_t row, const operands_t *operands, uint64_t *results
     X(CLZ, 0) X(SXTB16, 0) X(UXTB16, 0) X(ROR, 0) X(SMLAD, 0) X(SMLALD, 0)                       \
     X(SXTB16_RORn, 8) X(SXTB16_RORn, 16) X(SXTB16_RORn, 24)                                      \
     EACH_1_TO_31(X, SSAT) X(SSAT, 32) X(USAT, 0) EACH_1_TO_31(X, USAT)                           \
-    X(PKHBT, 0) EACH_1_TO_31(X, PKHBT) X(PKHTB, 0) EACH_1_TO_31(X, PKHTB)
+    X(PKHBT, 0) EACH_1_TO_31(X, PKHBT) X(PKHTB, 0) EACH_1_TO_31(X, PKHTB)                        \
+    X(SADD16, 0) X(QADD16, 0) X(SHADD16, 0)
 
 /* The casts are for headers that type words as lanes, as CMSIS 6 does. */
 #define CALL_CLZ(n) (uint32_t)__CLZ(a)
@@ -38,6 +39,9 @@ void intrinsic_apply(uint32_t row, const operands_t *operands, uint64_t *results
 #define CALL_ROR(n) (uint32_t)__ROR(a, b)
 #define CALL_SMLAD(n) (uint32_t)__SMLAD(a, b, (uint32_t)c)
 #define CALL_SMLALD(n) (uint64_t)__SMLALD(a, b, c)
+#define CALL_SADD16(n) (uint32_t)__SADD16(a, b)
+#define CALL_QADD16(n) (uint32_t)__QADD16(a, b)
+#define CALL_SHADD16(n) (uint32_t)__SHADD16(a, b)
 #define CALL_SXTB16_RORn(n) (uint32_t)__SXTB16_RORn(a, n)
 #define CALL_SSAT(n) (uint32_t)__SSAT((int32_t)a, n)
 #define CALL_USAT(n) (uint32_t)__USAT((int32_t)a, n)

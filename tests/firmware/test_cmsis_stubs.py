@@ -47,6 +47,24 @@ def uxtb16(x: int) -> int:
     return x & 0xFF | (x >> 16 & 0xFF) << 16
 
 
+def lanes(x: int, y: int, word: Callable[[int], int]) -> int:
+    """word(sum) of the two lanes."""
+    low, high = (word(a + b) & 0xFFFF for a, b in zip(halves(x), halves(y), strict=True))
+    return low | high << 16
+
+
+def sadd16(x: int, y: int) -> int:
+    return lanes(x, y, lambda total: total)
+
+
+def qadd16(x: int, y: int) -> int:
+    return lanes(x, y, lambda total: ssat(total, 16))
+
+
+def shadd16(x: int, y: int) -> int:
+    return lanes(x, y, lambda total: total >> 1)
+
+
 def pkhbt(x: int, y: int, n: int) -> int:
     return x & 0xFFFF | (y << n) & 0xFFFF0000
 
@@ -72,6 +90,9 @@ INTRINSICS: dict[str, tuple[Callable[..., int], list[tuple[int, int]]]] = {
     "__SXTB16": (sxtb16, [WORD]),
     "__UXTB16": (uxtb16, [WORD]),
     "__ROR": (ror, [WORD, (0, 31)]),
+    "__SADD16": (sadd16, [WORD, WORD]),
+    "__QADD16": (qadd16, [WORD, WORD]),
+    "__SHADD16": (shadd16, [WORD, WORD]),
     "__PKHBT": (pkhbt, [WORD, WORD, (0, 31)]),
     "__PKHTB": (pkhtb, [WORD, WORD, (1, 31)]),
     "__SMLAD": (smlad, [WORD, WORD, WORD]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from functools import cache
 from pathlib import Path
 
@@ -12,16 +13,21 @@ import pytest
 from export.c_writer import CWriter
 from export.provenance import write_atomic
 from firmware_sim.fixed import Ints
-from firmware_sim.graph import GraphError, Tensor
+from firmware_sim.graph import Graph, GraphError, Tensor
 from firmware_sim.meter import Counter as StreamCounter
 from firmware_sim.network import decode_mask, encode_features
 from firmware_sim.ops import Add, FullyConnected, Logistic, Mul, Op, Quantize, Split, Sub, Tanh
-from firmware_sim.ops.fully_connected import paired_rows
+from firmware_sim.ops.fully_connected import paired_rows, paired_sums
+from golden_vectors.executors import cc_m7
+from golden_vectors.executors.c_m7 import CM7
 from golden_vectors.executors.cc import BUILD
+from golden_vectors.executors.numpy_reference import NumpyReference
+from tests.export.tiny_model import tiny_graph
 from tests.firmware.c_library import DSP, QUICK, SEED, Counter, address, library
 from tests.single_op import boundary, pairs, tensor, whole
 
 RNG = np.random.default_rng(0)
+HERE = [compiler for compiler in cc_m7.COMPILERS if cc_m7.missing_compiler(compiler) is None]
 C_TYPES = {"int8": np.int8, "int16": np.int16}
 
 
@@ -108,19 +114,19 @@ def inputs_of(name: str, op: Op) -> list[Ints]:
 @cache
 def source(paired: bool) -> str:
     """A C file with a function for each op: operands as pointers in TFLite's order, outputs, counter."""
-    parts = ['#include "nn.h"\n']
+    parts = ['#include "nn_elementwise.h"\n']
     for name, op in OPS.items():
         writer = CWriter(paired)
         tensors = [t for t in (*op.inputs, *op.outputs) if t.data is None]
         op.to_c(writer)
-        text = "".join([*writer.arrays, *writer.calls]).replace("net->", "")
-        constants = list(writer.flash) + [f"{t.name}_k" for t in op.outputs]
-        for constant in constants:
-            text = text.replace(f" {constant}", f" {name}_{constant}").replace(f"&{constant}", f"&{name}_{constant}")
-        declarations, _, call = text.rpartition("    stapes_")
+        declarations, calls = "".join(writer.arrays), "".join(writer.calls).replace("net->", "")
+        for constant in writer.flash:
+            old, new = rf"\b{constant}\b", f"{name}_{constant}"
+            declarations, calls = re.sub(old, new, declarations), re.sub(old, new, calls)
+        scratch = f"    _Alignas(4) int16_t widened_i16[{writer.widest}];\n" if writer.widest else ""
         arguments = ", ".join(f"{t.dtype}_t *{t.name}" for t in tensors)
         head = f"void op_{name}({arguments}, stapes_counter_t *counter)"
-        parts.append(f"{declarations}{head};\n{head}\n{{\n    (void)counter;\n    stapes_{call}}}\n")
+        parts.append(f"{declarations}{head};\n{head}\n{{\n    (void)counter;\n{scratch}{calls}}}\n")
     return "\n".join(parts)
 
 
@@ -163,7 +169,7 @@ def test_dual_multiply_accumulates_give_the_bits_of_plain_c(name: str) -> None:
     assert dsp[1] == plain[1]
 
 
-@pytest.mark.parametrize("name", [name for name in OPS if name.startswith("dense_i16")])
+@pytest.mark.parametrize("name", [name for name in OPS if name.startswith("dense")])
 def test_rows_that_share_halfwords_give_the_bits_of_rows_alone(name: str) -> None:
     operands = inputs_of(name, OPS[name])
     alone, paired = (run_c(name, OPS[name], operands, paired=choice) for choice in (False, True))
@@ -174,12 +180,55 @@ def test_rows_that_share_halfwords_give_the_bits_of_rows_alone(name: str) -> Non
 def test_paired_rows_stand_as_the_header_says() -> None:
     weights = np.arange(15).reshape(5, 3)
     pairs = paired_rows(weights).tolist()
-    b_over_a = [[(pair >> 8, pair & 255) for pair in pairs[start : start + 6]] for start in (0, 6)]
-    assert b_over_a[0] == [(3, 0), (4, 1), (9, 6), (10, 7), (5, 2), (11, 8)]
-    assert b_over_a[1] == [(0, 12), (0, 13), (0, 0), (0, 0), (0, 14), (0, 0)]
-    assert paired_rows(np.array([[-1], [127], [-127], [-127]])).tolist() == [256 * 127 - 1, -257 * 127]
+    b_over_a = [[(pair >> 8, pair & 255) for pair in pairs[start : start + 8]] for start in (0, 8)]
+    assert b_over_a[0] == [(3, 0), (4, 1), (9, 6), (10, 7), (5, 2), (0, 0), (11, 8), (0, 0)]
+    assert b_over_a[1] == [(0, 12), (0, 13), (0, 0), (0, 0), (0, 14), (0, 0), (0, 0), (0, 0)]
+    assert paired_rows(np.array([[-1], [127], [-127], [-127]])).tolist() == [256 * 127 - 1, 0, -257 * 127, 0]
     with pytest.raises(GraphError, match="a weight of -128"):
         paired_rows(np.full((4, 2), -128))
+
+
+def test_sums_of_paired_rows_begin_with_their_biases() -> None:
+    biases = np.array([5, -3, -(1 << 31), (1 << 31) - 1, -1])
+    words = paired_sums(biases)
+    assert words.shape == (2, 6)
+    assert words.min() >= 0
+    both = (words[:, [2, 5]] << 32 | words[:, [1, 4]]).astype(np.int64)
+    row_a = words[:, [0, 3]].astype(np.uint32).view(np.int32).astype(np.int64)
+    found = np.stack([row_a, (both - row_a) >> 8], axis=2).reshape(-1)
+    np.testing.assert_array_equal(found, [*biases, 0, 0, 0])
+
+
+@pytest.mark.parametrize("hidden", [3, 17, 30, 50, 81])
+@pytest.mark.parametrize("scheme", ["int16x8", "int8"])
+@pytest.mark.parametrize("compiler", HERE)
+def test_the_scheduled_loop_takes_every_number_of_columns_and_rows(compiler: str, scheme: str, hidden: int) -> None:
+    assert_equal_steps(tiny_graph(scheme, hidden), CM7(compiler))
+
+
+@pytest.mark.parametrize("flag", ["-O0", "-fno-omit-frame-pointer"])
+@pytest.mark.parametrize("compiler", HERE)
+def test_builds_for_a_debugger_give_the_same_bits(compiler: str, flag: str) -> None:
+    assert_equal_steps(tiny_graph("int16x8", 33), CM7(compiler, (*cc_m7.DSP, flag)))
+
+
+def assert_equal_steps(graph: Graph, device: CM7) -> None:
+    """The network on random codes, every eighth step of them at the ends of the range."""
+    limits = np.iinfo(C_TYPES[graph.inputs[0].dtype])
+    codes = np.random.default_rng(0).integers(limits.min, limits.max + 1, (40, SEED.bins)) & ~1
+    codes[::8] = np.where(codes[::8] < 0, limits.min, limits.max - 1)
+    expected, got = NumpyReference().run_network(graph, codes), device.run_network(graph, codes)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(got[name], values, err_msg=name)
+        assert len(np.unique(values)) > 10
+
+
+def test_a_vector_that_may_begin_anywhere_takes_the_rows() -> None:
+    """The paired kernels load words: a part of another tensor is not for them."""
+    op, writer = dense("int16", 4, 6), CWriter(paired=True)
+    writer.view(op.inputs[0], tensor("whole", "int16", 9, 1.0), 3)
+    op.to_c(writer)
+    assert "fully_connected_i16(net->whole + 3" in writer.calls[0]
 
 
 def test_saturation_is_reached_wherever_a_kernel_limits() -> None:

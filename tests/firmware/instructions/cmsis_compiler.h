@@ -22,6 +22,9 @@
 #define __PKHTB(x, y, n)                                                                         \
     ((n) == 0 ? ONE(uint32_t, "pkhtb %0, %1, %2", "r"(x), "r"(y))                                \
               : ONE(uint32_t, "pkhtb %0, %1, %2, asr %3", "r"(x), "r"(y), "i"((n) == 0 ? 1 : (n))))
+#define __SADD16(x, y) ONE(uint32_t, "sadd16 %0, %1, %2", "r"(x), "r"(y))
+#define __QADD16(x, y) ONE(uint32_t, "qadd16 %0, %1, %2", "r"(x), "r"(y))
+#define __SHADD16(x, y) ONE(uint32_t, "shadd16 %0, %1, %2", "r"(x), "r"(y))
 #define __SMLAD(x, y, sum) ONE(uint32_t, "smlad %0, %1, %2, %3", "r"(x), "r"(y), "r"(sum))
 
 static inline uint64_t __SMLALD(uint32_t x, uint32_t y, uint64_t sum)

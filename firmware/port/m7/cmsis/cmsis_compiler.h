@@ -1,8 +1,7 @@
 /* The CMSIS-Core intrinsics of cmsis_stubs as the instructions of the core: for builds without Arm's headers.
  *
  * The names are Arm's. What compilers turn into one instruction by themselves stays C, which they can look into.
- * What the kernels' inner loops are made of is volatile, so that it stays in the order of the source: both compilers
- * take fewer instructions for that order than for their own (counts in ../../../README.md).
+ * The innermost loop of the network is not made of these: see ../four_rows.h.
  */
 #ifndef STAPES_M7_CMSIS_COMPILER_H
 #define STAPES_M7_CMSIS_COMPILER_H
@@ -38,7 +37,7 @@ static inline uint32_t __ROR(uint32_t x, uint32_t n) { return (x >> (n % 32U)) |
 static inline uint32_t __SXTB16(uint32_t x)
 {
     uint32_t y;
-    __asm__ volatile("sxtb16 %0, %1" : "=r"(y) : "r"(x));
+    __asm__("sxtb16 %0, %1" : "=r"(y) : "r"(x));
     return y;
 }
 
@@ -53,7 +52,7 @@ static inline uint32_t __UXTB16(uint32_t x)
 #define __SXTB16_RORn(x, n)                                                                                   \
     __extension__({                                                                                           \
         uint32_t stapes_sxtb16;                                                                               \
-        __asm__ volatile("sxtb16 %0, %1, ror %2" : "=r"(stapes_sxtb16) : "r"((uint32_t)(x)), "i"(n));         \
+        __asm__("sxtb16 %0, %1, ror %2" : "=r"(stapes_sxtb16) : "r"((uint32_t)(x)), "i"(n));         \
         stapes_sxtb16;                                                                                        \
     })
 
@@ -64,15 +63,37 @@ static inline uint32_t __PKHTB(uint32_t x, uint32_t y, uint32_t n)
     return (x & 0xFFFF0000U) | ((uint32_t)((int32_t)y >> n) & 0xFFFFU);
 }
 
+static inline uint32_t __SADD16(uint32_t x, uint32_t y)
+{
+    uint32_t sum;
+    __asm__("sadd16 %0, %1, %2" : "=r"(sum) : "r"(x), "r"(y));
+    return sum;
+}
+
+static inline uint32_t __QADD16(uint32_t x, uint32_t y)
+{
+    uint32_t sum;
+    __asm__("qadd16 %0, %1, %2" : "=r"(sum) : "r"(x), "r"(y));
+    return sum;
+}
+
+static inline uint32_t __SHADD16(uint32_t x, uint32_t y)
+{
+    uint32_t sum;
+    __asm__("shadd16 %0, %1, %2" : "=r"(sum) : "r"(x), "r"(y));
+    return sum;
+}
+
 static inline uint32_t __SMLAD(uint32_t x, uint32_t y, uint32_t sum)
 {
-    __asm__ volatile("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(x), "r"(y));
-    return sum;
+    uint32_t total;
+    __asm__("smlad %0, %1, %2, %3" : "=r"(total) : "r"(x), "r"(y), "r"(sum));
+    return total;
 }
 
 static inline uint64_t __SMLALD(uint32_t x, uint32_t y, uint64_t sum)
 {
-    __asm__ volatile("smlald %Q0, %R0, %1, %2" : "+r"(sum) : "r"(x), "r"(y));
+    __asm__("smlald %Q0, %R0, %1, %2" : "+r"(sum) : "r"(x), "r"(y));
     return sum;
 }
 

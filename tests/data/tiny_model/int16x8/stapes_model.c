@@ -7,6 +7,8 @@
  */
 #include "stapes.h"
 
+#include "nn_elementwise.h"
+
 #include <string.h>
 
 _Static_assert(STAPES_CONTRACT_VERSION == 1, "model and tables are of different contracts");
@@ -287,10 +289,10 @@ void stapes_network_step(stapes_network_t *net, stapes_counter_t *counter)
     stapes_fully_connected_i16(net->h0, gru0_h_n_w_i8, gru0_h_n_b_i32, 12, net->gru0_h_n, 8, 8, false,
                                counter);
     stapes_add_i16(net->gru0_x_rz, net->gru0_h_rz, net->gru0_rz_in, 16, 0, 0, 0, counter);
-    stapes_logistic_i16(net->gru0_rz_in, net->gru0_rz, 16, 24576, 12);
+    stapes_logistic_i16(net->gru0_rz_in, net->gru0_rz, 16, 6, 0);
     stapes_mul_i16(net->gru0_rz, net->gru0_h_n, net->gru0_r_h_n, 8, 15, counter);
     stapes_add_i16(net->gru0_x_n, net->gru0_r_h_n, net->gru0_n_in, 8, 2, 2, 0, counter);
-    stapes_tanh_i16(net->gru0_n_in, net->gru0_n, 8, 24576, 14);
+    stapes_tanh_i16(net->gru0_n_in, net->gru0_n, 8, 3, 1);
     stapes_quantize_i16(net->gru0_n, net->gru0_n_half, 8, -1, counter);
     stapes_sub_i16(net->h0, net->gru0_n_half, net->gru0_h_minus_n, 8, 0, 1, 1, counter);
     stapes_mul_i16(net->gru0_rz + 8, net->gru0_h_minus_n, net->gru0_kept, 8, 15, counter);
@@ -305,10 +307,10 @@ void stapes_network_step(stapes_network_t *net, stapes_counter_t *counter)
     stapes_fully_connected_i16(net->h1, gru1_h_n_w_i8, gru1_h_n_b_i32, 12, net->gru1_h_n, 8, 8, false,
                                counter);
     stapes_add_i16(net->gru1_x_rz, net->gru1_h_rz, net->gru1_rz_in, 16, 0, 0, 0, counter);
-    stapes_logistic_i16(net->gru1_rz_in, net->gru1_rz, 16, 24576, 12);
+    stapes_logistic_i16(net->gru1_rz_in, net->gru1_rz, 16, 6, 0);
     stapes_mul_i16(net->gru1_rz, net->gru1_h_n, net->gru1_r_h_n, 8, 15, counter);
     stapes_add_i16(net->gru1_x_n, net->gru1_r_h_n, net->gru1_n_in, 8, 2, 2, 0, counter);
-    stapes_tanh_i16(net->gru1_n_in, net->gru1_n, 8, 24576, 14);
+    stapes_tanh_i16(net->gru1_n_in, net->gru1_n, 8, 3, 1);
     stapes_quantize_i16(net->gru1_n, net->gru1_n_half, 8, -1, counter);
     stapes_sub_i16(net->h1, net->gru1_n_half, net->gru1_h_minus_n, 8, 0, 1, 1, counter);
     stapes_mul_i16(net->gru1_rz + 8, net->gru1_h_minus_n, net->gru1_kept, 8, 15, counter);
@@ -317,7 +319,7 @@ void stapes_network_step(stapes_network_t *net, stapes_counter_t *counter)
     stapes_fully_connected_i16(net->h1_next, fc1_w_i8, fc1_b_i32, 12, net->fc1, 8, 8, true, counter);
     stapes_quantize_i16(net->fc1, net->fc1_even, 8, 1, counter);
     stapes_fully_connected_i16(net->fc1_even, fc2_w_i8, fc2_b_i32, 9, net->fc2, 65, 8, false, counter);
-    stapes_logistic_i16(net->fc2, net->mask, 65, 24576, 12);
+    stapes_logistic_i16(net->fc2, net->mask, 65, 6, 0);
 }
 
 void stapes_network(stapes_network_t *net, const int16_t *x_q11, uint16_t *mask_q15, stapes_counter_t *counter)
