@@ -15,11 +15,22 @@ stapes_parameters_t stapes_default_parameters(void)
         .gain_floor_q15 = STAPES_GAIN_FLOOR_Q15, .wiener_floor_q15 = STAPES_WIENER_FLOOR_Q15, .use_network = true};
 }
 
+/* Home, but for the Wiener state, the parameters and the counters, which lie behind the taps. */
+static void forget(stapes_state_t *state)
+{
+    memset(state, 0, offsetof(stapes_state_t, wiener));
+    for (size_t k = 0; k < STAPES_BINS; k++) {
+        state->mask_q15[k] = STAPES_UNITY_GAIN_Q15; /* in force until the network has run */
+    }
+    memset(&state->network, 0, sizeof state->network);
+    stapes_network_reset(&state->network);
+}
+
 static void go_home(stapes_state_t *state, stapes_parameters_t parameters)
 {
-    memset(state, 0, sizeof *state);
+    forget(state);
     stapes_wiener_reset(&state->wiener);
-    stapes_network_reset(&state->network);
+    memset(state->counters, 0, sizeof state->counters);
     state->parameters = parameters;
 }
 
@@ -30,6 +41,26 @@ int stapes_init(stapes_state_t *state, const stapes_parameters_t *parameters)
 }
 
 void stapes_reset(stapes_state_t *state) { go_home(state, state->parameters); }
+
+/* Whether memory that outlived a reset of the processor holds a state: what is kept must be in its range. */
+static bool plausible(const stapes_state_t *state)
+{
+    uint8_t flags[2]; /* read as bytes: as bool they would be undefined if they are neither 0 nor 1 */
+    memcpy(&flags[0], &state->parameters.use_network, 1);
+    memcpy(&flags[1], &state->parameters.bypass, 1);
+    return flags[0] <= 1 && flags[1] <= 1 && valid(&state->parameters) && stapes_wiener_plausible(&state->wiener);
+}
+
+int stapes_restart(stapes_state_t *state)
+{
+    if (!plausible(state)) {
+        go_home(state, stapes_default_parameters());
+        return -1;
+    }
+    forget(state);
+    stapes_wiener_restart(&state->wiener);
+    return 0;
+}
 
 int stapes_set_parameters(stapes_state_t *state, const stapes_parameters_t *parameters)
 {
@@ -50,7 +81,8 @@ static void take_in(int16_t *history, const int16_t *in)
     memcpy(history + kept, in, STAPES_HOP_SAMPLES * sizeof *in);
 }
 
-void stapes_process_hop(stapes_state_t *state, const int16_t *in, int16_t *out)
+/* Samples to network input; returns true while the noise is being learned. */
+static bool analyse(stapes_state_t *state, const int16_t *in)
 {
     STAPES_MARK(STAPES_STAGES);
     take_in(state->history, in);
@@ -65,8 +97,13 @@ void stapes_process_hop(stapes_state_t *state, const int16_t *in, int16_t *out)
     stapes_features(state->power, state->noise, state->wiener_gain_q15, state->feature_q16);
     stapes_layer_norm(state->feature_q16, state->x_q11, &counters[STAPES_FEATURES]);
     STAPES_MARK(STAPES_FEATURES);
-    stapes_network(&state->network, state->x_q11, state->mask_q15, &counters[STAPES_NETWORK]);
-    STAPES_MARK(STAPES_NETWORK);
+    return initialising;
+}
+
+/* Mask to samples. */
+static void synthesise(stapes_state_t *state, bool initialising, int16_t *out)
+{
+    stapes_counter_t *counters = state->counters;
     stapes_total_gain(state->wiener_gain_q15, state->parameters.use_network ? state->mask_q15 : NULL,
                       &state->parameters, initialising, state->gain_q15);
     stapes_apply_gain(state->spectrum_q30, state->gain_q15, state->enhanced_q30);
@@ -76,6 +113,19 @@ void stapes_process_hop(stapes_state_t *state, const int16_t *in, int16_t *out)
     stapes_overlap_add(state->frame_out, state->overlap, state->pcm, &counters[STAPES_OVERLAP_ADD]);
     memcpy(out, state->pcm, sizeof state->pcm);
     STAPES_MARK(STAPES_OVERLAP_ADD);
+}
+
+void stapes_process_hop(stapes_state_t *state, const int16_t *in, int16_t *out)
+{
+    const bool initialising = analyse(state, in);
+    stapes_network(&state->network, state->x_q11, state->mask_q15, &state->counters[STAPES_NETWORK]);
+    STAPES_MARK(STAPES_NETWORK);
+    synthesise(state, initialising, out);
+}
+
+void stapes_hold_hop(stapes_state_t *state, const int16_t *in, int16_t *out)
+{
+    synthesise(state, analyse(state, in), out);
 }
 
 size_t stapes_state_bytes(void) { return sizeof(stapes_state_t); }

@@ -87,7 +87,7 @@ __STATIC_FORCEINLINE void stapes_each_i16(stapes_element_t *element, const int16
 __STATIC_FORCEINLINE void stapes_add_lanes_i16(const int16_t *a, const int16_t *b, int16_t *y, size_t n,
                                                stapes_counter_t *counter)
 {
-    uint32_t hits = 0; /* by lanes */
+    uint32_t hits = 0; /* by lanes: n < 2^17 */
     STAPES_UNROLL
     for (size_t i = 0; i < n / 2; i++) {
         const uint32_t two_a = stapes_load_lanes(a + 2 * i), two_b = stapes_load_lanes(b + 2 * i);

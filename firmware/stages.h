@@ -66,6 +66,12 @@ void stapes_irfft(const stapes_complex_t *spectrum, int32_t *frame, stapes_count
 
 void stapes_wiener_reset(stapes_wiener_t *wiener);
 
+/* True if hops and noise PSD are in their ranges. */
+bool stapes_wiener_plausible(const stapes_wiener_t *wiener);
+
+/* Home, but for a noise PSD that has been learned. */
+void stapes_wiener_restart(stapes_wiener_t *wiener);
+
 /* One hop: gains from the noise PSD as the hop before left it; reads state->power, fills the wiener taps.
  *
  * returns  true while the noise is being learned and the gain is one

@@ -97,6 +97,16 @@ int stapes_init(stapes_state_t *state, const stapes_parameters_t *parameters);
 /* Home state: the state in which every golden vector starts. Parameters stay; counters start at zero. */
 void stapes_reset(stapes_state_t *state);
 
+/* Warm start after a reset of the processor (a watchdog) that left the state's memory as it was.
+ *
+ * Kept are the parameters, the counters and the noise PSD, so that speech is enhanced from the first hop on; all else
+ * is as at home. A noise PSD that was still being learned is learned anew.
+ *
+ * returns  0, or -1 when the memory holds no plausible state (a parameter or a noise PSD outside its range): then
+ *          this was stapes_init(state, NULL)
+ */
+int stapes_restart(stapes_state_t *state);
+
 /* Take other parameters from the next hop on.
  *
  * returns  0, or -1 when a gain is above 32768 (then nothing changes)
@@ -111,6 +121,11 @@ stapes_parameters_t stapes_default_parameters(void);
  * in, out  STAPES_HOP_SAMPLES samples, int16; they may be the same array
  */
 void stapes_process_hop(stapes_state_t *state, const int16_t *in, int16_t *out);
+
+/* The same hop without the network, for a device that is behind: the last mask stays in force (one, if there has been
+ * none since home) and the network's state waits. ping_pong.h says when.
+ */
+void stapes_hold_hop(stapes_state_t *state, const int16_t *in, int16_t *out);
 
 /* Bytes of one instance. */
 size_t stapes_state_bytes(void);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 static const uint32_t ONE_UQ16 = UINT32_C(1) << 16;
+static const int64_t POWER_MAX = INT64_C(1) << 57;
 
 /* x or NOISE_MIN, whichever is larger; x >= 0. */
 static inline int64_t at_least_noise_min(int64_t x)
@@ -23,6 +24,26 @@ void stapes_wiener_reset(stapes_wiener_t *wiener)
     memset(wiener, 0, sizeof *wiener);
     for (size_t k = 0; k < STAPES_BINS; k++) {
         wiener->noise[k] = STAPES_NOISE_MIN;
+        wiener->prior_uq16[k] = ONE_UQ16;
+    }
+}
+
+bool stapes_wiener_plausible(const stapes_wiener_t *wiener)
+{
+    for (size_t k = 0; k < STAPES_BINS; k++) {
+        if (wiener->noise[k] < STAPES_NOISE_MIN || wiener->noise[k] > POWER_MAX) {
+            return false;
+        }
+    }
+    return wiener->hops >= 0 && wiener->hops <= STAPES_NOISE_INIT_HOPS;
+}
+
+void stapes_wiener_restart(stapes_wiener_t *wiener)
+{
+    if (wiener->hops < STAPES_NOISE_INIT_HOPS) {
+        stapes_wiener_reset(wiener);
+    }
+    for (size_t k = 0; k < STAPES_BINS; k++) {
         wiener->prior_uq16[k] = ONE_UQ16;
     }
 }

@@ -187,7 +187,7 @@ class Sink:
     """A sound file that receives exactly `frames` frames: surplus is cut, what is missing is silence."""
 
     def __init__(self, path: Path, source: Source, container: str, subtype: str) -> None:
-        self.frames, self.channels = source.frames, source.channels
+        self.frames, self.channels, self.subtype = source.frames, source.channels, subtype
         self.limited = 0
         self._bits = 0 if subtype in ("FLOAT", "DOUBLE") else _BITS.get(subtype, 16)
         self._written = 0

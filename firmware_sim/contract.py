@@ -104,6 +104,8 @@ DEFAULT_PROFILE = "seed"
 FRAME_FRACTION_BITS = 30
 POWER_SHIFT = 4
 """power = (re^2 + im^2) >> 4 of a q30 spectrum, so 30 summed frames stay below 2^63."""
+POWER_MAX = 1 << 57
+"""Largest power of a bin."""
 
 UNITY_GAIN_Q15 = 1 << 15
 """Gains are unsigned q15 in [0, 32768], so that a gain of one is exact."""

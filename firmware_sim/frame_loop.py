@@ -123,12 +123,33 @@ class FrameLoop:
         hop, n = self.profile.hop_samples, self.profile.analysis_samples
         self._history = np.zeros((self.streams, n), np.int64)
         self._overlap = np.zeros((self.streams, hop), np.int64)
+        self._mask_q15 = np.full((self.streams, self.profile.bins), UNITY_GAIN_Q15, np.int64)
         self._wiener.reset()
         if self.network is not None:
             self.network.reset()
         for counter in self.counters.values():
             counter.reset()
         self.hops = 0
+
+    def restart(self) -> bool:
+        """Warm start after a reset of the processor that left the memory of the state as it was.
+
+        Kept are the parameters, the counters and the noise PSD (if it had been learned); all else goes home.
+
+        returns  False when what is kept is not plausible in some stream: then all go home, with default parameters
+        """
+        if not self._wiener.plausible():
+            self.parameters = default_parameters(self.network.graph if self.network is not None else None)
+            self.reset()
+            return False
+        noise, hops = self._wiener.noise, self._wiener.hops
+        counts = {stage: (c.saturations, c.overflows) for stage, c in self.counters.items()}
+        self.reset()
+        if hops == self.profile.noise_init_hops:
+            self._wiener.noise, self._wiener.hops = noise, hops
+        for stage, (saturations, overflows) in counts.items():
+            self.counters[stage].saturations, self.counters[stage].overflows = saturations, overflows
+        return True
 
     def process_hop(self, pcm: npt.NDArray[np.int16]) -> Hop:
         """Move every stream on by one hop.
@@ -137,13 +158,23 @@ class FrameLoop:
         returns  Hop with every tap
         raises   ContractError on another shape or dtype
         """
+        return self._hop(pcm, held=False)
+
+    def hold_hop(self, pcm: npt.NDArray[np.int16]) -> Hop:
+        """The same hop without the network: the last mask stays in force and the GRU's state waits.
+
+        Where the network has not run since home, the mask is one.
+        """
+        return self._hop(pcm, held=True)
+
+    def _hop(self, pcm: npt.NDArray[np.int16], held: bool) -> Hop:
         if pcm.dtype != np.int16 or pcm.shape != (self.streams, self.profile.hop_samples):
             wanted = f"({self.streams}, {self.profile.hop_samples}) int16"
             raise ContractError(f"a hop of input must be {wanted}, got {pcm.shape} {pcm.dtype}")
         taps: dict[str, Ints] = {}
         self._analyse(pcm, taps)
         initialising = self._estimate(taps)
-        self._infer(taps)
+        self._infer(taps, held)
         self._synthesise(taps, initialising)
         hop = Hop(self.hops, taps)
         self.hops += 1
@@ -171,16 +202,16 @@ class FrameLoop:
         taps["x_q11"] = layer_norm(taps["feature_q16"], self.counters["features"])
         return result.initialising
 
-    def _infer(self, taps: dict[str, Ints]) -> None:
-        enter_stage("network")
+    def _infer(self, taps: dict[str, Ints], held: bool) -> None:
         if self.network is None:
             empty = np.zeros((self.streams, 0), np.int64)
             taps["h0"], taps["h1"] = empty, empty
-            taps["mask_q15"] = np.full_like(taps["x_q11"], UNITY_GAIN_Q15)
-            return
-        mask_q15 = self.network.step(taps["x_q11"], self.counters["network"])
-        taps["h0"], taps["h1"] = self.network.state["h0"], self.network.state["h1"]
-        taps["mask_q15"] = mask_q15
+        else:
+            if not held:
+                enter_stage("network")
+                self._mask_q15 = self.network.step(taps["x_q11"], self.counters["network"])
+            taps["h0"], taps["h1"] = self.network.state["h0"], self.network.state["h1"]
+        taps["mask_q15"] = self._mask_q15
 
     def _synthesise(self, taps: dict[str, Ints], initialising: bool) -> None:
         enter_stage("gain")

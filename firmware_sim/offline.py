@@ -49,6 +49,7 @@ class Device:
     align   remove the latency instead of showing it
     step    what moves the loop on by a hop (default: the loop itself)
     watch   called with every hop
+    slot    samples that every hop leaves later still: a schedule's time to process it
     """
 
     def __init__(
@@ -58,11 +59,13 @@ class Device:
         align: bool = False,
         step: Step | None = None,
         watch: Sequence[Callable[[Hop], None]] = (),
+        slot: int = 0,
     ) -> None:
         self.loop, self.source, self.align, self.watch = loop, source, align, watch
         self.adc = ToDevice(source.rate_hz, source.channels)
         self.dac = FromDevice(source.rate_hz, source.channels)
         self.busy_seconds = 0.0
+        self._slot = slot
         self._advance = step or loop.process_hop
 
     def run(self, advance: Callable[[int], None] = lambda frames: None) -> Iterator[Samples]:
@@ -85,7 +88,7 @@ class Device:
         """
         profile, hop_samples = self.loop.profile, self.loop.profile.hop_samples
         skip = profile.stream_delay_samples if self.align else 0
-        fill = 0 if self.align else profile.latency_samples - profile.stream_delay_samples
+        fill = 0 if self.align else profile.latency_samples - profile.stream_delay_samples + self._slot
         ready = np.zeros((self.loop.streams, fill), np.int16)
         owed = 0
         for pcm, real in in_hops(chunks, hop_samples, extra=-(-skip // hop_samples)):

@@ -69,6 +69,11 @@ class WienerState:
         self.prior_uq16 = np.full(shape, ONE_UQ16, np.int64)
         self.hops = 0
 
+    def plausible(self) -> bool:
+        """True if hops and noise PSD are in their ranges, in every stream."""
+        in_range = (self.noise >= contract.NOISE_MIN) & (self.noise <= contract.POWER_MAX)
+        return bool(in_range.all()) and 0 <= self.hops <= self.profile.noise_init_hops
+
 
 @dataclass(frozen=True)
 class WienerTaps:

@@ -12,12 +12,13 @@ from rich.console import Console
 
 from firmware_sim.contract import ContractError
 from firmware_sim.graph import SCHEMES
+from firmware_sim.parts import TABLE
 from golden_vectors import generate, page, pictures, report, selftest, verify
 from golden_vectors.cases import CASES, PROFILE
 from golden_vectors.errors import WitnessError
 from golden_vectors.executors.cc_m7 import COMPILERS, DEFAULT_PART, PARTS
 from golden_vectors.executors.emulator import missing_unicorn, run_unicorn
-from golden_vectors.tables import console, print_outcome, print_report, print_selftest
+from golden_vectors.tables import console, print_counts, print_outcome, print_report, print_selftest
 from golden_vectors.vector import DIRECTORY, load_all, write
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -65,6 +66,10 @@ def parser() -> Parser:
     )
     command.add_argument("-o", "--out", type=Path, default=BUILD / "selftest.elf", help="(default: build/selftest.elf)")
     command.set_defaults(run=run_selftest)
+
+    command = commands.add_parser("count", parents=[both], help="count the M7's instructions of a hop in an emulator")
+    command.add_argument("--bless", action="store_true", help="write them where firmware_sim --part reads them")
+    command.set_defaults(run=run_count)
 
     command = commands.add_parser("report", parents=[models], help="enhance a recording on two engines, picture page")
     command.add_argument("recording", type=Path, help="WAV or FLAC")
@@ -140,6 +145,18 @@ def run_selftest(arguments: argparse.Namespace, console: Console) -> int:
     ended = run_unicorn(arguments.out, {}, arguments.part, counting=True)
     console.print(ended.printed, highlight=False, soft_wrap=True, markup=False, end="")
     return ended.status
+
+
+def run_count(arguments: argparse.Namespace, console: Console) -> int:
+    """count [--bless]."""
+    from golden_vectors import instructions
+
+    table = instructions.count(generate.load_graphs(_models(arguments)))
+    print_counts(instructions.rows(table), table["schedule"], console)
+    if arguments.bless:
+        instructions.bless(table)
+        console.print(f"wrote {_relative(TABLE)}")
+    return 0
 
 
 def run_report(arguments: argparse.Namespace, console: Console) -> int:

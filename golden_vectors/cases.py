@@ -51,6 +51,10 @@ NOTES = {
     "WienerOnly": "a mask that still acts when the network is switched off",
     "ParameterEdge": "a parameter at 1, 32767 or 32768 that is read as signed 16 bit",
     "ClosedLoop": "a GRU whose gates are swapped, whose reset gate acts on W h alone, or whose state lags",
+    "Overrun": "an overrun that plays a torn, stale or late hop instead of the dry one, or that nobody counts",
+    "HeldHop": "a held hop that runs the network, moves the GRU's state or forgets the mask in force",
+    "LostHop": "a lost hop that enters the state, or a hop after it that is not held",
+    "WarmRestart": "a restart that forgets noise PSD, parameters or counters, or keeps history, overlap or GRU state",
     "NetworkSaturation": "an accumulator, an ADD or a table index that wraps at the ends of its range",
 }
 """Flag -> the bug that a case with this flag catches."""
@@ -69,6 +73,7 @@ class StreamCase:
     parameters: Parameters = DEFAULTS
     resets: tuple[int, ...] = ()
     scheme: str = "int16x8"
+    events: tuple[tuple[int, str], ...] = ()
 
     def pcm(self) -> Pcm:
         """(hops * hop_samples,) int16."""
@@ -197,6 +202,15 @@ ONE = UNITY_GAIN_Q15
 NO_FLOOR = Parameters(gain_floor_q15=0)
 LOW_EDGES = Parameters(gain_floor_q15=ONE - 1, dry_q15=1, wiener_floor_q15=1)
 HIGH_EDGES = Parameters(gain_floor_q15=1, dry_q15=ONE, wiener_floor_q15=ONE)
+OVERRUNS = (
+    (2, "late"), (3, "held"),  # while the noise is learned and before the network has a say
+    (36, "late"), (37, "held"),
+    (44, "late"), (45, "held_late"), (46, "held_late"), (47, "held"),
+    (52, "late"), (53, "held"), (54, "late"), (55, "held"), (56, "late"), (57, "held"),
+)  # fmt: skip
+LOSSES = ((1, "lost"), (2, "held"), (40, "lost"), (41, "held"), (50, "late"), (51, "lost"), (52, "lost"),
+          (53, "held_late"), (54, "held"), (58, "late"), (59, "lost"))  # fmt: skip
+RESTARTS = ((12, "restart"), (60, "restart"), (61, "restart"), (75, "late"), (76, "restart"), (76, "held"))
 
 CASES: tuple[Case, ...] = (
     StreamCase(1, "speech_rain", "speech", ("WholeLoop", "VadSum"), 120, noisy(0.3)),
@@ -222,4 +236,8 @@ CASES: tuple[Case, ...] = (
     NetworkCase(21, "network_speech_int8", "network", ("ClosedLoop",), 200, real_features, "int8"),
     NetworkCase(22, "network_extreme_int16x8", "network", ("NetworkSaturation",), 80, extreme_features, "int16x8"),
     NetworkCase(23, "network_extreme_int8", "network", ("NetworkSaturation",), 80, extreme_features, "int8"),
+    StreamCase(24, "overrun", "timing", ("Overrun", "HeldHop"), 70, noisy(0.3), events=OVERRUNS),
+    StreamCase(25, "overrun_int8", "timing", ("HeldHop", "Scheme8"), 60, noisy(0.5), scheme="int8", events=OVERRUNS),
+    StreamCase(26, "lost_hops", "timing", ("LostHop", "HeldHop"), 60, mixture(4.5, 7.0, 24000), events=LOSSES),
+    StreamCase(27, "restart", "timing", ("WarmRestart", "StateLost"), 90, level_jump, NO_FLOOR, events=RESTARTS),
 )

@@ -24,6 +24,8 @@ Reference: TypeAlias = Callable[[], Taps | None]
 NETWORK_TAPS = ("h0", "h1", "mask")
 """Results of a network step in order of computation."""
 COUNTERS = ("saturations", "overflows")
+SCHEDULE = "schedule"
+"""Stands for a stage where the hop schedule decides: what is played, and its counters."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Difference:
     def values(self) -> str:
         """The element, both values, and how many others differ."""
         element = f"{self.tap}{list(self.index) if self.index else ''}"
-        bits = 8 * np.dtype(TAP_DTYPES.get(self.tap, np.int32)).itemsize
+        bits = 8 * np.dtype(TAP_DTYPES.get("pcm" if self.tap == "played" else self.tap, np.int32)).itemsize
         share = f"; {self.differing} of {self.size} elements of the tap differ" if self.size > 1 else ""
         return f"{element}: expected {_shown(self.expected, bits)}, got {_shown(self.got, bits)}{share}"
 
@@ -102,9 +104,27 @@ def stream_difference(vector: Vector, run: StreamRun, reference: Reference) -> D
             return _shapes(vector.id, TAPS[name], name, rows, run.taps[name])
     hops = [hop for hop, (a, b) in enumerate(zip(expected, got, strict=True)) if a != b]
     hops += [hop for name, rows in kept.items() for hop in _first_row(rows, run.taps[name])]
+    played = _played_difference(vector, run)
+    if played is not None and (not hops or played.step is None or played.step < min(hops)):
+        return played
     if not hops:
         return _counter_difference(vector, run)
     return _at_hop(vector, run, min(hops), got, reference)
+
+
+def _played_difference(vector: Vector, run: StreamRun) -> Difference | None:
+    """The first sample that is not played as a vector with events says."""
+    if "events" not in vector.header:
+        return None
+    expected, got = vector.arrays["played"], run.played
+    if got is None:
+        raise WitnessError(f"the executor does not show what is played in {vector.id}")
+    if expected.shape != got.shape:
+        return _shapes(vector.id, SCHEDULE, "played", expected, got)
+    rows = _first_row(expected, got)
+    if not rows:
+        return None
+    return element(vector.id, rows[0], SCHEDULE, "played", expected[rows[0]], got[rows[0]], _hop_ms(vector))
 
 
 def _kept(vector: Vector) -> Taps:
@@ -172,6 +192,9 @@ def _counter_difference(vector: Vector, run: StreamRun) -> Difference | None:
         for name, wanted, found in zip(COUNTERS, vector.header["counters"][stage], run.counters[stage], strict=True):
             if wanted != found:
                 return Difference(vector.id, None, stage, name, (), wanted, found)
+    for name, wanted in vector.header.get("schedule", {}).items():
+        if wanted != run.schedule.get(name):
+            return Difference(vector.id, None, SCHEDULE, name, (), wanted, run.schedule.get(name, "nothing"))
     return None
 
 

@@ -38,7 +38,7 @@ def build(case: Case, graphs: Graphs) -> Vector:
 
 
 def _stream(case: StreamCase, graph: Graph) -> Vector:
-    stream = StreamInput(case.pcm(), case.parameters, case.resets, PROFILE)
+    stream = StreamInput(case.pcm(), case.parameters, case.resets, PROFILE, case.events)
     run = NumpyReference().run_stream(graph, stream)
     header = {
         **facts(case),
@@ -47,6 +47,9 @@ def _stream(case: StreamCase, graph: Graph) -> Vector:
         "counters": {stage: list(values) for stage, values in run.counters.items()},
     }
     kept = {name: run.taps[name].astype(narrowest(name)) for name in KEPT_TAPS}
+    if run.played is not None:
+        header["schedule"] = run.schedule
+        kept["played"] = run.played.astype("<i2")
     return Vector(header, {"input_pcm": stream.pcm.astype("<i2"), **kept})
 
 

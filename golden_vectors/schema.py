@@ -16,7 +16,10 @@ import numpy.typing as npt
 from firmware_sim.contract import CONTRACT_VERSION, STAGES, Parameters, Profile
 from firmware_sim.frame_loop import TAP_DTYPES
 from firmware_sim.graph import SCHEMES
+from firmware_sim.ping_pong import Status, next_behind
 from golden_vectors.cases import NOTES, PROFILE, Case, StreamCase
+from golden_vectors.executors.base import EVENTS, RESTART
+from golden_vectors.executors.schedule import COUNTERS
 
 Header: TypeAlias = dict[str, Any]
 Shape: TypeAlias = tuple[int | None, ...]
@@ -31,6 +34,9 @@ reference once it agrees with those digests."""
 
 NETWORK_DTYPES = {"int16x8": "<i2", "int8": "|i1"}
 """Scheme -> dtype of a network vector's arrays."""
+
+EVENT_KEYS = {"events", "schedule"}
+"""Keys of a stream in which hops were late or lost, or the device restarted; its vector also holds `played`."""
 
 KEYS = {
     "stream": {"profile", "parameters", "resets", "hops", "stages", "digests", "counters"},
@@ -73,6 +79,7 @@ def facts(case: Case) -> Header:
         "resets": list(case.resets),
         "hops": case.hops,
         "stages": list(STAGES),
+        **({"events": [list(event) for event in case.events]} if case.events else {}),
     }
 
 
@@ -95,6 +102,8 @@ def check_header(header: Any) -> Header:
             raise ValueError(f"{key.replace('_', ' ')} {header.get(key)}, this program has {ours}")
     _require(header.get("kind") in tuple(KEYS), header, "kind", "stream or network")
     wanted = _COMMON_KEYS | KEYS[header["kind"]]
+    if header["kind"] == "stream" and "events" in header:
+        wanted |= EVENT_KEYS
     if set(header) != wanted:
         raise ValueError(f"wrong keys: {', '.join(sorted(map(str, set(header) ^ wanted)))}")
     _check_common(header)
@@ -148,12 +157,35 @@ def _check_stream(header: Header) -> None:
     _require(inside and resets == sorted(set(resets)), header, "resets", f"ascending hops below {hops}")
     _require(header["stages"] == list(STAGES), header, "stages", f"{', '.join(STAGES)}")
     _check_digests(header["digests"], hops)
+    if "events" in header:
+        _check_events(header)
     counters = header["counters"]
     complete = isinstance(counters, dict) and set(counters) == set(STAGES)
     _require(complete, header, "counters", f"two numbers for each of {', '.join(STAGES)}")
     for stage, pair in counters.items():
         if not (_listed(pair, _whole) and len(pair) == 2):
             raise ValueError(f"counters of {stage} must be two whole numbers, they are {_shortened(pair)}")
+
+
+def _check_events(header: Header) -> None:
+    """Events that can follow each other, and the counters that they lead to."""
+    events, hops = header["events"], header["hops"]
+    known = _listed(events, lambda e: isinstance(e, list) and len(e) == 2 and _whole(e[0]) and e[1] in EVENTS)
+    _require(known and events != [], header, "events", f"pairs of a hop and one of {', '.join(EVENTS)}")
+    restarts = [hop for hop, kind in events if kind == RESTART]
+    statuses = [(hop, Status(kind)) for hop, kind in events if kind != RESTART]
+    for listed in (restarts, [hop for hop, _ in statuses]):
+        inside = listed == sorted(set(listed)) and all(hop < hops for hop in listed)
+        _require(inside, header, "events", f"at ascending hops below {hops}, statuses and restarts each")
+    behind = False
+    for hop in range(hops):
+        status = dict(statuses).get(hop, Status.ON_TIME)
+        if status is Status.LOST and hop in (0, *header["resets"], *restarts):
+            raise ValueError(f"events: hop {hop} comes from home, where there are no taps yet: it cannot be lost")
+        behind = next_behind(status, behind, f"events: hop {hop}")
+    schedule = header["schedule"]
+    complete = isinstance(schedule, dict) and set(schedule) == set(COUNTERS) and all(map(_whole, schedule.values()))
+    _require(complete, header, "schedule", f"a whole number for each of {', '.join(COUNTERS)}")
 
 
 def _check_fields(header: Header, key: str, kind: type[Parameters] | type[Profile]) -> None:
@@ -214,7 +246,8 @@ def _stream_arrays(header: Header) -> dict[str, tuple[npt.DTypeLike, Shape]]:
         "pcm": (profile.hop_samples,),
     }
     kept = {name: (narrowest(name), (hops, *widths.get(name, (profile.bins,)))) for name in KEPT_TAPS}
-    return {"input_pcm": ("<i2", (hops * profile.hop_samples,)), **kept}
+    played: dict[str, tuple[npt.DTypeLike, Shape]] = {"played": ("<i2", (hops, profile.hop_samples))}
+    return {"input_pcm": ("<i2", (hops * profile.hop_samples,)), **kept, **(played if "events" in header else {})}
 
 
 def _network_arrays(header: Header) -> dict[str, tuple[npt.DTypeLike, Shape]]:

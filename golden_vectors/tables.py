@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
@@ -90,6 +92,17 @@ def rows(report: Report) -> dict[str, str]:
     facts |= {name: f"absent: {reason}" for name, reason in report.absent.items()}
     facts["agreement"] = agreement(report)
     return facts
+
+
+def print_counts(rows: Sequence[Sequence[str]], schedule: Mapping[str, int], console: Console) -> None:
+    """Instructions of every stage by scheme and kind of hop (the first row is the head), and of the schedule."""
+    table = Table(title="Cortex-M7, emulated: instructions of the worst hop of each kind (not cycles)", box=SIMPLE_HEAD)
+    for i, head in enumerate(rows[0]):
+        table.add_column(head, justify="right" if i else "left")
+    for row in rows[1:]:
+        table.add_row(*row)
+    console.print(table)
+    console.print("schedule: " + ", ".join(f"{name} {count:,}" for name, count in schedule.items()))
 
 
 def decibels(value: float) -> str:

@@ -163,6 +163,7 @@ def stream_input(vector: Vector) -> StreamInput:
         Parameters(**header["parameters"]),
         tuple(header["resets"]),
         Profile(**header["profile"]),
+        tuple((hop, kind) for hop, kind in header.get("events", ())),
     )
 
 

@@ -15,6 +15,10 @@ import numpy.typing as npt
 from firmware_sim.contract import DEFAULT_PROFILE, PROFILES, Parameters, Profile
 from firmware_sim.fixed import Ints
 from firmware_sim.graph import Graph
+from firmware_sim.ping_pong import Status
+
+RESTART = "restart"
+EVENTS = (RESTART, *(status.value for status in Status if status is not Status.ON_TIME))
 
 
 @dataclass(frozen=True)
@@ -23,16 +27,29 @@ class StreamInput:
 
     pcm         (hops * hop_samples,) int16, whole hops
     resets      hop indices, ascending, before which the device is reset to home: state and counters
+    events      (hop, kind of EVENTS): a warm restart before the hop, or what becomes of the hop instead of ON_TIME
     """
 
     pcm: npt.NDArray[np.int16]
     parameters: Parameters = field(default_factory=Parameters)
     resets: tuple[int, ...] = ()
     profile: Profile = PROFILES[DEFAULT_PROFILE]
+    events: tuple[tuple[int, str], ...] = ()
 
     @property
     def hops(self) -> int:
         return len(self.pcm) // self.profile.hop_samples
+
+    @property
+    def restarts(self) -> tuple[int, ...]:
+        """Hop indices before which the device restarts warm."""
+        return tuple(hop for hop, kind in self.events if kind == RESTART)
+
+    @property
+    def statuses(self) -> list[Status]:
+        """What becomes of each hop."""
+        of = {hop: Status(kind) for hop, kind in self.events if kind != RESTART}
+        return [of.get(hop, Status.ON_TIME) for hop in range(self.hops)]
 
 
 @dataclass(frozen=True)
@@ -41,11 +58,16 @@ class StreamRun:
 
     taps      name of `frame_loop.TAPS` -> (hops, ...) int64, the value after each hop; with no graph, h0 and
               h1 are (hops, 0). Scalars of a hop (vad, likelihood_q16) are (hops,)
+              after a lost hop they are what they were
     counters  stage of `contract.STAGES` -> (saturations, overflows) at the end of the stream
+    played    (hops, hop_samples), what the device plays for each hop; None when the stream has no events
+    schedule  counters of `ping_pong.PingPong` at the end
     """
 
     taps: dict[str, Ints]
     counters: dict[str, tuple[int, int]]
+    played: Ints | None = None
+    schedule: dict[str, int] = field(default_factory=dict)
 
 
 @runtime_checkable

@@ -19,6 +19,8 @@ from firmware_sim.frame_loop import TAPS, default_parameters
 from firmware_sim.graph import Graph
 from golden_vectors.executors.base import StreamInput, StreamRun
 from golden_vectors.executors.cc import build_host, missing_compiler
+from golden_vectors.executors.host_ping_pong import HostPingPong
+from golden_vectors.executors.schedule import Call, calls, samples_of
 
 Samples = npt.NDArray[np.int16]
 
@@ -97,7 +99,8 @@ class HostDevice:
         self.profile = profile
         self._has_network = graph is not None
         self.library = _load(library or build_host(graph, profile))
-        self._memory = ctypes.create_string_buffer(self.library.stapes_state_bytes() + 8)
+        self.state_bytes = int(self.library.stapes_state_bytes())
+        self._memory = ctypes.create_string_buffer(self.state_bytes + 8)
         self.state = ctypes.c_void_p(-(-ctypes.addressof(self._memory) // 8) * 8)
         self.library.stapes_init(self.state, None)
         self.set_parameters(parameters or default_parameters(graph))
@@ -107,6 +110,10 @@ class HostDevice:
     def reset(self) -> None:
         """Home state."""
         self.library.stapes_reset(self.state)
+
+    def restart(self) -> bool:
+        """Warm start; False when the state was not plausible and went home."""
+        return int(self.library.stapes_restart(self.state)) == 0
 
     def set_parameters(self, parameters: Parameters) -> None:
         """Other parameters from the next hop on."""
@@ -214,6 +221,8 @@ class CHost:
         """See `StreamExecutor.run_stream`."""
         device = HostDevice(graph, stream.profile, stream.parameters)
         names = tuple(name for name in TAPS if name in device.taps)
+        if stream.events:
+            return _run_schedule(device, stream, names)
         marks = sorted({0, stream.hops, *(hop for hop in stream.resets if hop < stream.hops)})
         size = stream.profile.hop_samples
         pieces: list[Mapping[str, npt.NDArray[Any]]] = []
@@ -222,6 +231,26 @@ class CHost:
                 device.reset()
             pieces.append(device.record(stream.pcm[start * size : end * size], names)[1])
         return StreamRun({name: joined(name, pieces, stream.hops) for name in TAPS}, device.counters)
+
+
+def _run_schedule(device: HostDevice, stream: StreamInput, names: Sequence[str]) -> StreamRun:
+    """A stream with events, through the driver of ping_pong.h."""
+    driver = HostPingPong(device)
+    rows: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in names}
+    played: list[Ints] = []
+    for call, hop in calls(stream):
+        if call is Call.INTERRUPT:
+            played.append(driver.interrupt(samples_of(stream, hop)).astype(np.int64))
+        elif call is Call.SHOW:
+            for name, values in rows.items():
+                values.append(device.view(name).copy())
+        elif call in (Call.RESET, Call.RESTART):
+            getattr(device, call.value)()
+        else:
+            getattr(driver, call.value)()
+    kept = {name: np.stack(values) for name, values in rows.items()}
+    taps = {name: joined(name, [kept], stream.hops) for name in TAPS}
+    return StreamRun(taps, device.counters, np.stack(played[1:]), driver.schedule)
 
 
 def joined(name: str, pieces: Sequence[Mapping[str, npt.NDArray[Any]]], hops: int) -> Ints:

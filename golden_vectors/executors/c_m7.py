@@ -21,6 +21,7 @@ from firmware_sim.contract import PROFILES, STAGES, ContractError, Parameters, P
 from firmware_sim.fixed import Ints
 from firmware_sim.frame_loop import TAPS
 from firmware_sim.graph import Graph
+from firmware_sim.parts import LOOP
 from golden_vectors.errors import WitnessError
 from golden_vectors.executors.base import StreamInput, StreamRun
 from golden_vectors.executors.c_host import ParameterBlock, joined
@@ -29,12 +30,17 @@ from golden_vectors.executors.emulator import Ended, HopCounter, missing_unicorn
 from golden_vectors.executors.image import Image
 from golden_vectors.executors.qemu import PART as QEMU_PART
 from golden_vectors.executors.qemu import missing_qemu, run_qemu
+from golden_vectors.executors.schedule import COUNTERS, Call, calls, samples_of
 
 Runner: TypeAlias = Callable[[Path, Mapping[str, bytes]], Ended]
 """An emulator: an image and the files that it may read -> what it left behind."""
 
 INPUT, OUTPUT = "stapes_input.bin", "stapes_output.bin"
+PLAYED = "stapes_played.bin"
 _PARAMETERS, _RESET, _HOPS, _STEPS = 1, 2, 3, 4
+_CALLS = {Call.RESET: _RESET, Call.RESTART: 5, Call.INTERRUPT: 16, Call.BEGIN: 17, Call.PROCESS: 18, Call.FINISH: 19,
+          Call.SHOW: 20}  # fmt: skip
+_COUNTERS = 21
 _EXITS = {1: "a file is missing", 2: "unknown command", 3: "the device refuses the parameters",
           4: "the input ends in mid command", 5: "the output cannot be written", 99: "fault"}  # fmt: skip
 
@@ -52,8 +58,6 @@ STAGE_FUNCTIONS = {
     "stapes_overlap_add": "overlap_add",
 }
 """Function that the loop calls -> stage of the contract; what lies between the calls is the loop's own."""
-LOOP = "loop"
-"""Instructions of a hop that belong to no stage: history, output, calls."""
 
 
 class Script:
@@ -76,6 +80,13 @@ class Script:
         """Network steps (steps, bins) in the dtype of network.x."""
         self._command(_STEPS, len(codes), codes.tobytes())
 
+    def schedule(self, stream: StreamInput) -> None:
+        """A stream with events, through the driver of ping_pong.h: see schedule.h."""
+        for call, hop in calls(stream):
+            data = samples_of(stream, hop).astype("<i2").tobytes() if call is Call.INTERRUPT else b""
+            self._command(_CALLS[call], len(data) > 0, data)
+        self._command(_COUNTERS, 0, b"")
+
     def _command(self, command: int, count: int, data: bytes) -> None:
         self.data += struct.pack("<II", command, count) + data
 
@@ -87,11 +98,20 @@ def run_script(image: Path, script: Script, run: Runner = run_unicorn) -> npt.ND
     run     the emulator
     raises  WitnessError when the image does not run to its end
     """
+    return _states(_written(image, script, run)[OUTPUT])
+
+
+def _written(image: Path, script: Script, run: Runner = run_unicorn) -> Mapping[str, bytes]:
+    """The files that an image leaves; raises WitnessError when it does not run to its end."""
     ended = run(image, {INPUT: bytes(script.data)})
     if ended.status != 0:
         raise WitnessError(f"the M7 image ended with status {ended.status}: {_EXITS.get(ended.status, 'unknown')}")
-    state, start = _state_type(ended.files[OUTPUT])
-    return np.frombuffer(ended.files[OUTPUT], state, offset=start)
+    return ended.files
+
+
+def _states(output: bytes) -> npt.NDArray[Any]:
+    state, start = _state_type(output)
+    return np.frombuffer(output, state, offset=start)
 
 
 def _state_type(output: bytes) -> tuple[np.dtype[Any], int]:
@@ -183,7 +203,7 @@ class CM7:
         """See `base.Executor.run_network`."""
         script = Script()
         script.steps(codes.astype(f"<{np.dtype(graph.inputs[0].dtype).str[1:]}"))
-        states = self._states(graph, PROFILES[graph.meta["profile"]], script)
+        states = _states(self._written(graph, PROFILES[graph.meta["profile"]], script)[OUTPUT])
         shown = {"mask": "network.mask", **{name: name for name in graph.states}}
         return {name: states[tap].astype(np.int64) for name, tap in shown.items()}
 
@@ -191,21 +211,22 @@ class CM7:
         """See `StreamExecutor.run_stream`."""
         if stream.parameters.use_network and graph is None:
             raise ContractError("parameters ask for the network but no graph was given")
-        script, size = Script(), stream.profile.hop_samples
+        script = Script()
         script.parameters(stream.parameters)
-        marks = sorted({0, stream.hops, *(hop for hop in stream.resets if hop < stream.hops)})
-        for start, end in pairwise(marks):
-            if start in stream.resets:
-                script.reset()
-            script.hops(stream.pcm[start * size : end * size], stream.profile)
-        states = self._states(graph, stream.profile, script)
+        if stream.events:
+            script.schedule(stream)
+        else:
+            _plain(script, stream)
+        files = self._written(graph, stream.profile, script)
+        states = _states(files[OUTPUT])
         rows = states["counters"][-1].reshape(-1, 2).tolist() if len(states) else [(0, 0)] * len(STAGES)
         counters = {stage: (row[0], row[1]) for stage, row in zip(STAGES, rows, strict=True)}
-        return StreamRun({name: joined(name, [_fields(states)], stream.hops) for name in TAPS}, counters)
+        taps = {name: joined(name, [_fields(states)], stream.hops) for name in TAPS}
+        return StreamRun(taps, counters, *(_played(files[PLAYED], stream) if stream.events else ()))
 
-    def _states(self, graph: Graph | None, profile: Profile, script: Script) -> npt.NDArray[Any]:
+    def _written(self, graph: Graph | None, profile: Profile, script: Script) -> Mapping[str, bytes]:
         image = build_m7(graph, profile, compiler=self.compiler, part=self.part, flags=self.flags)
-        return run_script(image, script, self.run_image)
+        return _written(image, script, self.run_image)
 
     def run_image(self, image: Path, files: Mapping[str, bytes]) -> Ended:
         """The emulator of this executor, as a `Runner`."""
@@ -227,6 +248,24 @@ class CM7Qemu(CM7):
 
     def run_image(self, image: Path, files: Mapping[str, bytes]) -> Ended:
         return run_qemu(image, files)
+
+
+def _plain(script: Script, stream: StreamInput) -> None:
+    """Hops in one go between the resets."""
+    size = stream.profile.hop_samples
+    marks = sorted({0, stream.hops, *(hop for hop in stream.resets if hop < stream.hops)})
+    for start, end in pairwise(marks):
+        if start in stream.resets:
+            script.reset()
+        script.hops(stream.pcm[start * size : end * size], stream.profile)
+
+
+def _played(data: bytes, stream: StreamInput) -> tuple[Ints, dict[str, int]]:
+    """What was played for each hop (the first half was silence before hop 0), and the counters of the schedule."""
+    size = stream.profile.hop_samples
+    halves = np.frombuffer(data, "<i2", (stream.hops + 1) * size).reshape(-1, size)
+    counters = np.frombuffer(data, "<u4", offset=halves.nbytes)
+    return halves[1:].astype(np.int64), dict(zip(COUNTERS, map(int, counters), strict=True))
 
 
 def _fields(states: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:

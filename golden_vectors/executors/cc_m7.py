@@ -36,6 +36,8 @@ MARKS = ("-DSTAPES_MARK=stapes_mark",)
 """Beside other flags: an image that reads a clock at the end of each stage (firmware/port/m7/marks.h)."""
 _PART_FLAGS: Mapping[str, tuple[str, ...]] = {"mps2_an500": ("-DSTAPES_CLOCK_MPS2",)}
 _RUNTIME = ("startup.c", "memory.c", "stack.c")
+PROGRAMS: Mapping[str, tuple[str, ...]] = {"main": ("main.c", "schedule.c"), "selftest": ("selftest.c",)}
+"""What an image does: one that serves commands, and the self-test; each has its stapes_main."""
 
 
 def missing_compiler(compiler: str) -> str | None:
@@ -65,7 +67,7 @@ def build_m7(
     """ELF image of the device for a part of `PARTS`; made once for the same inputs.
 
     flags           DSP, or () for plain C; MARKS
-    program         what the image does: a file of firmware/port/m7 that has stapes_main
+    program         what the image does, one of `PROGRAMS`
     more_generated  name -> content of files that are compiled in with the generated ones
     raises  WitnessError when the compiler is missing or refuses the sources, or the image does not fit the part
     """
@@ -75,7 +77,7 @@ def build_m7(
     command = [*m7_command(compiler, part), *flags]
     dsp = "-DSTAPES_DSP" in flags
     intrinsics = PORT / "cmsis" if dsp else FIRMWARE / "cmsis_stubs"
-    own = (*_RUNTIME, f"{program}.c", *(("marks.c",) if MARKS[0] in flags else ()))
+    own = (*_RUNTIME, *PROGRAMS[program], *(("marks.c",) if MARKS[0] in flags else ()))
     sources = [*sorted(FIRMWARE.glob("*.c")), *(PORT / name for name in own), *more_sources]
     generated = {**to_c(graph, profile, paired=dsp), **more_generated}
     return build(BUILD, IMAGE, command, generated, sources, (PORT, intrinsics, FIRMWARE), PORT)

@@ -77,8 +77,8 @@ class HopCounter:
     """Instructions of every call of one function, by phase and function.
 
     home    function whose calls are counted; a call ends where it returns to
-    phases  function -> phase that begins with its first instruction and ends with the next phase, or back in
-            `home`, whose own instructions are the phase ""
+    phases  function -> phase that begins with its first instruction and ends where it returns to; what lies
+            between the phases is the phase ""
     calls   a Counter {(phase, function): instructions} for each call
     """
 
@@ -88,31 +88,32 @@ class HopCounter:
         self.calls: list[Counter[tuple[str, str]]] = []
         self._image, self._home, self._link = image, image.address(home), UC_ARM_REG_LR
         self._starts = {image.address(function): phase for function, phase in phases.items()}
-        self._home_name, self._phase, self._return = home, "", -1
-        self._blocks: dict[tuple[int, int], tuple[int, str, str | None]] = {}
+        self._phase, self._return, self._phase_return = "", -1, -1
+        self._blocks: dict[tuple[int, int], tuple[int, str]] = {}
 
     def block(self, core: Any, address: int, size: int, _: object) -> None:
         """Hook of the emulator: a block is about to run."""
         if address == self._home:
             self.calls.append(Counter())
+            self._phase = ""
             self._return = core.reg_read(self._link) & ~1
         elif address == self._return:
             self._return = -1
         if self._return < 0:
             return
+        if address in self._starts:
+            self._phase, self._phase_return = self._starts[address], core.reg_read(self._link) & ~1
+        elif address == self._phase_return:
+            self._phase, self._phase_return = "", -1
         known = self._blocks.get((address, size))
         if known is None:
             known = self._blocks[address, size] = self._decoded(core, address, size)
-        instructions, function, phase = known
-        if phase is not None:
-            self._phase = phase
+        instructions, function = known
         self.calls[-1][self._phase, function] += instructions
 
-    def _decoded(self, core: Any, address: int, size: int) -> tuple[int, str, str | None]:
-        """(instructions, function, phase that begins here or None) of a block."""
-        function = self._image.function_at(address)
-        phase = "" if function == self._home_name else self._starts.get(address)
-        return instructions_in(bytes(core.mem_read(address, size))), function, phase
+    def _decoded(self, core: Any, address: int, size: int) -> tuple[int, str]:
+        """(instructions, function) of a block."""
+        return instructions_in(bytes(core.mem_read(address, size))), self._image.function_at(address)
 
 
 class InstructionClock:

@@ -8,6 +8,7 @@ from firmware_sim.contract import STAGES
 from firmware_sim.fixed import Ints
 from firmware_sim.frame_loop import TAPS, FrameLoop
 from firmware_sim.graph import Graph
+from firmware_sim.ping_pong import PingPong
 from golden_vectors.executors.base import StreamInput, StreamRun
 from golden_vectors.executors.network import Arrays, closed_loop
 
@@ -31,15 +32,24 @@ class NumpyReference:
     def run_stream(self, graph: Graph | None, stream: StreamInput) -> StreamRun:
         """See `StreamExecutor.run_stream`."""
         loop = FrameLoop(stream.profile, graph, stream.parameters)
+        device = PingPong(loop)
         rows: dict[str, list[Ints]] = {name: [] for name in TAPS}
-        for index, pcm in enumerate(stream.pcm.reshape(stream.hops, 1, stream.profile.hop_samples)):
+        played: list[Ints] = []
+        taps: dict[str, Ints] = {}
+        hops = stream.pcm.reshape(stream.hops, 1, stream.profile.hop_samples)
+        for index, (pcm, status) in enumerate(zip(hops, stream.statuses, strict=True)):
             if index in stream.resets:
                 loop.reset()
-            taps = loop.process_hop(pcm).taps
+            if index in stream.restarts:
+                loop.restart()
+            heard, hop = device.hop(pcm, status)
+            taps = hop.taps if hop is not None else taps
             for name, values in rows.items():
                 values.append(taps[name][0])
+            played.append(heard[0].astype(np.int64))
         counters = {
             stage: (int(loop.counters[stage].saturations[0]), int(loop.counters[stage].overflows[0]))
             for stage in STAGES
         }
-        return StreamRun({name: np.stack(values) for name, values in rows.items()}, counters)
+        shown = {name: np.stack(values) for name, values in rows.items()}
+        return StreamRun(shown, counters, *((np.stack(played), device.schedule) if stream.events else ()))

@@ -18,8 +18,8 @@ from golden_vectors.executors.thumb import Flow, Instruction, decode
 
 HOP = "stapes_process_hop"
 API = (
-    "stapes_init", "stapes_reset", "stapes_set_parameters", "stapes_default_parameters", HOP,
-    "stapes_state_bytes", "stapes_counters", "stapes_config_digest", "stapes_tap",
+    "stapes_init", "stapes_reset", "stapes_restart", "stapes_set_parameters", "stapes_default_parameters", HOP,
+    "stapes_hold_hop", "stapes_state_bytes", "stapes_counters", "stapes_config_digest", "stapes_tap",
 )  # fmt: skip
 """The functions of stapes.h."""
 RESET = "Reset_Handler"

@@ -131,8 +131,10 @@ def _multiple(first: int, second: int) -> Instruction | None:
 
 
 def _dual(first: int, second: int) -> Instruction | None:
-    """LDRD, STRD; TBB and TBH; exclusive accesses are not known."""
+    """LDRD, STRD; LDREX, STREX; TBB and TBH; exclusive accesses of other widths are not known."""
     base, back, before = first & 15, first & 0x20, first & 0x100
+    if first & 0xFFE0 == 0xE840:  # the one loads bits 15 to 12, the other leaves its success in bits 11 to 8
+        return None if _SP in (second >> 12, second >> 8 & 15) else Instruction(4)
     if first >> 4 == 0xE8D and second & 0xFFE0 == 0xF000:
         return Instruction(4, flow=Flow.INDIRECT)
     if not (back or before) or (first & 0x10 and _SP in (second >> 12, second >> 8 & 15)):

@@ -13,6 +13,10 @@ from tests.export.tiny_model import DIRECTORY
 
 COMPILERS = {"zig": (*zig()[:-1], "c++"), **({"system": ("c++",)} if shutil.which("c++") else {})}
 PROGRAM = """#include "stapes.h"
+#include "ping_pong.h"
+static stapes_ping_pong_t device;
+void served(void);
+void served(void) { stapes_ping_pong_interrupt(&device); }
 static stapes_state_t ear;
 int hear(int16_t *samples);
 int hear(int16_t *samples) { stapes_process_hop(&ear, samples, samples); return stapes_init(&ear, nullptr); }
@@ -32,7 +36,9 @@ def compiled(compiler: str, header: str, folder: Path) -> subprocess.CompletedPr
 def test_a_cpp_program_uses_the_device_without_a_warning(compiler: str, tmp_path: Path) -> None:
     result = compiled(compiler, (FIRMWARE / "stapes.h").read_text(), tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
-    assert b"\0stapes_process_hop\0" in (tmp_path / "ear.o").read_bytes()
+    symbols = (tmp_path / "ear.o").read_bytes()
+    assert b"\0stapes_process_hop\0" in symbols
+    assert b"\0stapes_ping_pong_interrupt\0" in symbols
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)

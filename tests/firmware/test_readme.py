@@ -28,11 +28,9 @@ void receiver_write(const int16_t *samples) { fwrite(samples, 2, 64, stdout); }
 """
 
 
-def block(language: str) -> str:
+def block(language: str, index: int = 0) -> str:
     text = (FIRMWARE / "README.md").read_text()
-    found = re.search(rf"```{language}\n(.*?)```", text, re.DOTALL)
-    assert found is not None
-    return found.group(1)
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)[index]
 
 
 def build(folder: Path, graph: Graph) -> Path:
@@ -57,3 +55,11 @@ def test_the_program_of_the_readme_is_the_frame_loop(tmp_path: Path) -> None:
     heard = subprocess.run([program], input=pcm.tobytes(), capture_output=True, check=True).stdout
     expected = FrameLoop(PROFILES["seed"], graph).process(pcm[None])[0]
     np.testing.assert_array_equal(np.frombuffer(heard, np.int16), expected)
+
+
+def test_the_program_with_two_ears_and_a_schedule_compiles(tmp_path: Path) -> None:
+    write_c(None, PROFILES["seed"], tmp_path)
+    (tmp_path / "main.c").write_text(block("c", 1))
+    includes = [f"-I{path}" for path in (tmp_path, FIRMWARE, FIRMWARE / "cmsis_stubs")]
+    command = [*(find_compiler() or ()), "-std=c11", *WARNINGS, *includes, "-c", "main.c", "-o", "main.o"]
+    subprocess.run(command, cwd=tmp_path, check=True)

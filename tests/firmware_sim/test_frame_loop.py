@@ -199,3 +199,66 @@ def test_offline_keeps_the_length(samples: int) -> None:
     out = FrameLoop(SEED).process(signals.white(1000)[None, :samples])
     assert out.shape == (1, samples)
     assert out.dtype == np.int16
+
+
+# ---------------------------------------------------------------- held hops and warm restarts
+
+
+def test_a_held_hop_before_any_other_has_a_mask_of_one(graph: Graph) -> None:
+    hop = FrameLoop(SEED, graph).hold_hop(np.full((1, 64), 1000, np.int16))
+    assert np.all(hop.taps["mask_q15"] == UNITY_GAIN_Q15)
+    assert hop.index == 0
+
+
+def test_a_restart_keeps_noise_parameters_and_counters_and_sends_the_rest_home(graph: Graph) -> None:
+    pcm = signals.level_jumps(64 * 60)[None]
+    loop, home = FrameLoop(SEED, graph, Parameters(gain_floor_q15=9000)), FrameLoop(SEED, graph)
+    last = list(loop.hops_of(pcm))[-1]
+    counted, noise = counts(loop), loop._wiener.noise
+    assert loop.restart()
+    assert loop.parameters.gain_floor_q15 == 9000
+    assert counts(loop) == counted != counts(home)
+    np.testing.assert_array_equal(loop._wiener.noise, noise)
+    silent = np.zeros((1, 64), np.int16)
+    hop, first = loop.process_hop(silent), home.process_hop(silent)
+    assert hop.index == 0
+    for name in ("frame_q30", "spectrum_q30", "power"):
+        np.testing.assert_array_equal(hop.taps[name], first.taps[name])
+    assert not hop.taps["enhanced_q30"].any()
+    assert hop.taps["wiener_gain_q15"].max() < UNITY_GAIN_Q15, "the noise is known: nothing is learned again"
+    known = FrameLoop(SEED, graph, loop.parameters)
+    known._wiener.noise, known._wiener.hops = noise, SEED.noise_init_hops
+    assert all_bits(hop) == all_bits(known.process_hop(silent))
+    assert not np.array_equal(last.taps["h0"], hop.taps["h0"])
+
+
+def test_a_restart_while_the_noise_is_learned_learns_it_anew(graph: Graph) -> None:
+    pcm = signals.mixture(0.0, 0.4)[None]
+    loop = FrameLoop(SEED, graph)
+    loop.process(pcm[:, : 64 * (SEED.noise_init_hops - 1)])
+    assert loop.restart()
+    fresh = [all_bits(hop) for hop in FrameLoop(SEED, graph).hops_of(pcm)]
+    assert [all_bits(hop) for hop in loop.hops_of(pcm)] == fresh
+
+
+@pytest.mark.parametrize(
+    ("noise", "hops"),
+    [((1 << 14) - 1, 30), ((1 << 57) + 1, 30), (-1, 30), (1 << 20, 31), (1 << 20, -1)],
+)
+def test_memory_that_holds_no_state_goes_home(graph: Graph, noise: int, hops: int) -> None:
+    pcm = signals.mixture(0.0, 0.3)[None]
+    loop = FrameLoop(SEED, graph, Parameters(gain_floor_q15=9000))
+    loop.process(pcm)
+    loop._wiener.noise[0, 7], loop._wiener.hops = noise, hops
+    assert not loop.restart()
+    assert counts(loop) == {stage: ([0], [0]) for stage in STAGES}
+    assert loop.parameters == FrameLoop(SEED, graph).parameters
+    np.testing.assert_array_equal(loop.process(pcm), FrameLoop(SEED, graph).process(pcm))
+
+
+@pytest.mark.parametrize("noise", [1 << 14, 1 << 57])
+def test_the_ends_of_the_noise_psd_are_plausible(graph: Graph, noise: int) -> None:
+    loop = FrameLoop(SEED, graph)
+    loop.process(signals.mixture(0.0, 0.2)[None])
+    loop._wiener.noise[0, 7] = noise
+    assert loop.restart()

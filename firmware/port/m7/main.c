@@ -4,10 +4,12 @@
  * Output stapes_output.bin: the size of a state, the number of its taps, the taps (see described_t), and then the
  *        state after every hop or network step, so that every tap of every hop can be compared. An image with
  *        marks (marks.h) writes one more tap, "clocks": what each stage took.
+ *        stapes_played.bin, if the schedule is driven: see schedule.h.
  * Exit   0 at the end of the input, else one of the codes below; startup.c adds the one for a fault.
  */
 #include "clock.h"
 #include "marks.h"
+#include "schedule.h"
 #include "semihost.h"
 #include "stapes.h"
 
@@ -23,6 +25,7 @@ typedef enum {
     COMMAND_RESET = 2,      /* count 0 */
     COMMAND_HOPS = 3,       /* count hops of samples */
     COMMAND_STEPS = 4,      /* count network steps: the codes of network.x for each */
+    COMMAND_RESTART = 5     /* count 0; further commands: schedule.h */
 } command_t;
 
 /* A tap in the output; its name follows, without a terminator. */
@@ -141,8 +144,11 @@ static uint32_t run(uint32_t command, uint32_t count, uint32_t input, uint32_t o
         return run_hops(input, output, count);
     case COMMAND_STEPS:
         return run_steps(input, output, count);
+    case COMMAND_RESTART:
+        (void)stapes_restart(&ear);
+        return EXIT_DONE;
     default:
-        return EXIT_COMMAND;
+        return schedule_serve(command, &ear, input, output) ? EXIT_DONE : EXIT_COMMAND;
     }
 }
 
