@@ -28,7 +28,7 @@ from firmware_sim.frame_loop import FrameLoop
 from firmware_sim.graph import Graph
 from golden_vectors.executors.c_host import CHost, HostDevice
 from golden_vectors.executors.c_m7 import CM7, LOOP, HopInstructions, count_hops
-from golden_vectors.executors.cc_m7 import DSP, build_m7, missing_compiler
+from golden_vectors.m7.build import DSP, build_m7, missing_compiler
 
 ROUNDS = 5
 RECORDING = Path("tests/data/noisy.wav")

@@ -13,7 +13,7 @@ from firmware_sim.contract import Profile
 
 STACK_BYTES = 512
 """Stack that no call of stapes.h exceeds on a Cortex-M7, of any scheme and compiler: tests hold the bound of the linked
-images (golden_vectors/executors/stack.py) against it. Exception frames and the caller's own stack come on top."""
+images (golden_vectors/m7/stack.py) against it. Exception frames and the caller's own stack come on top."""
 
 Rows: TypeAlias = Sequence[tuple[str, int]]
 """Members of a struct with their bytes, in order; holes are rows called PADDING."""

@@ -16,8 +16,8 @@ from firmware_sim.parts import TABLE
 from golden_vectors import generate, page, pictures, report, selftest, verify
 from golden_vectors.cases import CASES, PROFILE
 from golden_vectors.errors import WitnessError
-from golden_vectors.executors.cc_m7 import COMPILERS, DEFAULT_PART, PARTS
-from golden_vectors.executors.emulator import missing_unicorn, run_unicorn
+from golden_vectors.m7.build import COMPILERS, DEFAULT_PART, PARTS
+from golden_vectors.m7.emulator import missing_unicorn, run_unicorn
 from golden_vectors.tables import console, print_counts, print_outcome, print_report, print_selftest
 from golden_vectors.vector import DIRECTORY, load_all, write
 

@@ -20,9 +20,9 @@ from golden_vectors.cases import PROFILE, SECOND, recording
 from golden_vectors.executors.base import StreamInput
 from golden_vectors.executors.c_host import HostDevice
 from golden_vectors.executors.c_m7 import Script, count_hops, run_script
-from golden_vectors.executors.cc_m7 import build_m7
-from golden_vectors.executors.emulator import HopCounter, run_unicorn
-from golden_vectors.executors.image import Image
+from golden_vectors.m7.build import build_m7
+from golden_vectors.m7.emulator import HopCounter, run_unicorn
+from golden_vectors.m7.image import Image
 from golden_vectors.vector import write
 
 COMPILER = "zig"

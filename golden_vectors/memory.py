@@ -13,10 +13,10 @@ from export.c_memory import STACK_BYTES, flash_kind
 from export.c_writer import memory_map
 from firmware_sim.contract import PROFILES
 from firmware_sim.graph import Graph
-from golden_vectors.executors.cc_m7 import DSP, build_m7
-from golden_vectors.executors.elf import ALLOCATED, OBJECT, Elf, Section
-from golden_vectors.executors.emulator import memory_regions
-from golden_vectors.executors.stack import API, HOP, RESET, StackAnalysis, check_stack
+from golden_vectors.m7.build import DSP, build_m7
+from golden_vectors.m7.elf import ALLOCATED, OBJECT, Elf, Section
+from golden_vectors.m7.emulator import memory_regions
+from golden_vectors.m7.stack import API, HOP, RESET, StackAnalysis, check_stack
 
 STATE = "ear"
 """The state of the image's one ear, in firmware/port/m7/main.c."""

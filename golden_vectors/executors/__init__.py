@@ -15,11 +15,11 @@ def registry() -> list[Executor]:
     """Every engine that this project knows, present or not; the reference first."""
     from golden_vectors.executors.c_host import CHost
     from golden_vectors.executors.c_m7 import CM7, CM7Qemu
-    from golden_vectors.executors.cc_m7 import COMPILERS
     from golden_vectors.executors.litert import KERNELS, LiteRt
     from golden_vectors.executors.numpy_reference import NumpyReference
     from golden_vectors.executors.onnxruntime import LEVELS, OnnxReference, OnnxRuntime
     from golden_vectors.executors.tflm import TfliteMicro
+    from golden_vectors.m7.build import COMPILERS
 
     return [
         NumpyReference(),

@@ -17,8 +17,8 @@ from firmware_sim.contract import DEFAULT_PROFILE, PROFILES, STAGES, ContractErr
 from firmware_sim.fixed import Ints
 from firmware_sim.frame_loop import TAPS, default_parameters
 from firmware_sim.graph import Graph
+from golden_vectors.cc import build_host, missing_compiler
 from golden_vectors.executors.base import StreamInput, StreamRun
-from golden_vectors.executors.cc import build_host, missing_compiler
 from golden_vectors.executors.host_ping_pong import HostPingPong
 from golden_vectors.executors.schedule import Call, calls, samples_of
 

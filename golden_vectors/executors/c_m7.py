@@ -25,12 +25,12 @@ from firmware_sim.parts import LOOP
 from golden_vectors.errors import WitnessError
 from golden_vectors.executors.base import StreamInput, StreamRun
 from golden_vectors.executors.c_host import ParameterBlock, joined
-from golden_vectors.executors.cc_m7 import DEFAULT_PART, DSP, MARKS, build_m7, missing_compiler
-from golden_vectors.executors.emulator import Ended, HopCounter, missing_unicorn, run_unicorn
-from golden_vectors.executors.image import Image
-from golden_vectors.executors.qemu import PART as QEMU_PART
-from golden_vectors.executors.qemu import missing_qemu, run_qemu
 from golden_vectors.executors.schedule import COUNTERS, Call, calls, samples_of
+from golden_vectors.m7.build import DEFAULT_PART, DSP, MARKS, build_m7, missing_compiler
+from golden_vectors.m7.emulator import Ended, HopCounter, missing_unicorn, run_unicorn
+from golden_vectors.m7.image import Image
+from golden_vectors.m7.qemu import PART as QEMU_PART
+from golden_vectors.m7.qemu import missing_qemu, run_qemu
 
 Runner: TypeAlias = Callable[[Path, Mapping[str, bytes]], Ended]
 """An emulator: an image and the files that it may read -> what it left behind."""
@@ -187,7 +187,7 @@ def marked_hops(image: Path, pcm: npt.NDArray[np.int16], profile: Profile, run: 
 
 
 class CM7:
-    """The device's C, compiled for a part with a Cortex-M7 by one of `cc_m7.COMPILERS` and run in Unicorn."""
+    """The device's C, compiled for a part with a Cortex-M7 by one of `m7.build.COMPILERS` and run in Unicorn."""
 
     def __init__(self, compiler: str = "zig", flags: Sequence[str] = DSP, part: str = DEFAULT_PART) -> None:
         self.compiler, self.flags, self.part = compiler, tuple(flags), part

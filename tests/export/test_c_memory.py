@@ -15,8 +15,8 @@ from export.c_memory import KINDS, PADDING, STACK_BYTES, flash_kind, laid_out, l
 from export.c_writer import memory_map, to_c
 from firmware_sim.contract import PROFILES, Profile
 from firmware_sim.graph import Graph
+from golden_vectors.cc import build_host
 from golden_vectors.errors import WitnessError
-from golden_vectors.executors.cc import build_host
 from tests.export.tiny_model import tiny_graph
 
 SEED = PROFILES["seed"]

@@ -17,9 +17,9 @@ from firmware_sim import tables
 from firmware_sim.contract import CONTRACT_VERSION, PROFILES, STAGES, ContractError, Profile
 from firmware_sim.graph import GraphError
 from firmware_sim.ops import Rescale
+from golden_vectors.cc import FIRMWARE, find_compiler
 from golden_vectors.executors.c_host import HostDevice
-from golden_vectors.executors.cc import FIRMWARE, find_compiler
-from golden_vectors.executors.cc_m7 import build_m7
+from golden_vectors.m7.build import build_m7
 from tests.export.tiny_model import COMMITTED, DIRECTORY, generated, tiny_graph
 
 SEED = PROFILES["seed"]

@@ -15,7 +15,7 @@ from firmware_sim.blocks import RECIPES
 from firmware_sim.contract import PROFILES, Profile
 from firmware_sim.fixed import Ints
 from firmware_sim.graph import Graph
-from golden_vectors.executors.cc import build_host
+from golden_vectors.cc import build_host
 from tests.synthetic_student import synthetic_student
 
 SEED = PROFILES["seed"]

@@ -18,9 +18,9 @@ import pytest
 
 from export.c_writer import write_c
 from firmware_sim.graph import Graph
+from golden_vectors import cc
+from golden_vectors.cc import FIRMWARE, INCLUDES, ROOT, WARNINGS, build_host, find_compiler, zig
 from golden_vectors.errors import WitnessError
-from golden_vectors.executors import cc
-from golden_vectors.executors.cc import FIRMWARE, INCLUDES, ROOT, WARNINGS, build_host, find_compiler, zig
 from tests.firmware.c_library import QUICK, SEED, model
 
 COMPILERS = {"system": find_compiler(), **({"zig": zig()} if find_spec("ziglang") else {})}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from golden_vectors.executors.cc import FIRMWARE, WARNINGS, zig
+from golden_vectors.cc import FIRMWARE, WARNINGS, zig
 from tests.export.tiny_model import DIRECTORY
 
 COMPILERS = {"zig": (*zig()[:-1], "c++"), **({"system": ("c++",)} if shutil.which("c++") else {})}

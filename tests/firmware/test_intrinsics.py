@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from golden_vectors.executors.cc import FIRMWARE, WARNINGS, build, find_compiler
-from golden_vectors.executors.cc_m7 import BUILD, COMPILERS, DEFAULT_PART, PORT, m7_command, missing_compiler
-from golden_vectors.executors.emulator import Emulator, Image
+from golden_vectors.cc import FIRMWARE, WARNINGS, build, find_compiler
+from golden_vectors.m7.build import BUILD, COMPILERS, DEFAULT_PART, PORT, m7_command, missing_compiler
+from golden_vectors.m7.emulator import Emulator, Image
 
 SOURCE = Path(__file__).with_name("intrinsics.c")
 STUBS, REAL, BARE = FIRMWARE / "cmsis_stubs", PORT / "cmsis", SOURCE.parent / "instructions"

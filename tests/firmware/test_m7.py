@@ -16,13 +16,14 @@ from unicorn.arm_const import UC_ARM_REG_R0
 from firmware_sim.contract import STAGES, WIENER_ALONE, ContractError, Parameters
 from firmware_sim.frame_loop import TAPS
 from golden_vectors.errors import WitnessError
-from golden_vectors.executors import c_m7, cc_m7, emulator
+from golden_vectors.executors import c_m7
 from golden_vectors.executors.base import StreamExecutor, StreamInput
 from golden_vectors.executors.c_m7 import CM7, LOOP, HopInstructions, Script, count_hops, run_script
-from golden_vectors.executors.cc_m7 import COMPILERS, DSP, PARTS, build_m7, missing_compiler
-from golden_vectors.executors.emulator import Emulator, instructions_in, memory_regions, memory_roles
-from golden_vectors.executors.image import Image
 from golden_vectors.executors.numpy_reference import NumpyReference
+from golden_vectors.m7 import build, emulator
+from golden_vectors.m7.build import COMPILERS, DSP, PARTS, build_m7, missing_compiler
+from golden_vectors.m7.emulator import Emulator, instructions_in, memory_regions, memory_roles
+from golden_vectors.m7.image import Image
 from tests import signals
 from tests.firmware.c_library import SEED, model
 
@@ -216,9 +217,9 @@ def test_no_elf_and_no_function_are_named(tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cc_m7, "find_spec", lambda _: None)
+    monkeypatch.setattr(build, "find_spec", lambda _: None)
     monkeypatch.setattr(emulator, "find_spec", lambda _: None)
-    monkeypatch.setattr(cc_m7.shutil, "which", lambda _: None)
+    monkeypatch.setattr(build.shutil, "which", lambda _: None)
     assert CM7().available() == "no emulator of the M7: pip install unicorn==2.1.4"
     assert missing_compiler("zig") == "no compiler for the M7: pip install ziglang==0.17.1"
     assert "apt-get install gcc-arm-none-eabi" in str(missing_compiler("gcc"))

@@ -12,12 +12,12 @@ import pytest
 
 from export.c_writer import to_c
 from firmware_sim.contract import STAGES
+from golden_vectors.cc import FIRMWARE
 from golden_vectors.errors import WitnessError
 from golden_vectors.executors.c_m7 import LOOP, count_hops, marked_hops
-from golden_vectors.executors.cc import FIRMWARE
-from golden_vectors.executors.cc_m7 import COMPILERS, DEFAULT_PART, DSP, MARKS, PORT, build_m7, missing_compiler
-from golden_vectors.executors.emulator import run_unicorn
-from golden_vectors.executors.qemu import PART, missing_qemu, run_qemu
+from golden_vectors.m7.build import COMPILERS, DEFAULT_PART, DSP, MARKS, PORT, build_m7, missing_compiler
+from golden_vectors.m7.emulator import run_unicorn
+from golden_vectors.m7.qemu import PART, missing_qemu, run_qemu
 from tests import signals
 from tests.firmware.c_library import SEED, model
 

@@ -11,11 +11,11 @@ import pytest
 from export.c_writer import memory_map, write_c
 from firmware_sim.graph import Graph
 from golden_vectors import __main__ as door
-from golden_vectors.executors.cc import FIRMWARE
-from golden_vectors.executors.cc_m7 import COMPILERS, DSP, PARTS, PORT, build_m7, missing_compiler
-from golden_vectors.executors.elf import ALLOCATED, OBJECT, WRITE, Elf
-from golden_vectors.executors.emulator import memory_regions
-from golden_vectors.executors.image import Image
+from golden_vectors.cc import FIRMWARE
+from golden_vectors.m7.build import COMPILERS, DSP, PARTS, PORT, build_m7, missing_compiler
+from golden_vectors.m7.elf import ALLOCATED, OBJECT, WRITE, Elf
+from golden_vectors.m7.emulator import memory_regions
+from golden_vectors.m7.image import Image
 from golden_vectors.memory import STATE, buffers, regions
 from tests.firmware.c_library import SEED, model
 

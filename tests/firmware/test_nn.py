@@ -18,16 +18,16 @@ from firmware_sim.meter import Counter as StreamCounter
 from firmware_sim.network import decode_mask, encode_features
 from firmware_sim.ops import Add, FullyConnected, Logistic, Mul, Op, Quantize, Split, Sub, Tanh
 from firmware_sim.ops.fully_connected import paired_rows, paired_sums
-from golden_vectors.executors import cc_m7
+from golden_vectors.cc import BUILD
 from golden_vectors.executors.c_m7 import CM7
-from golden_vectors.executors.cc import BUILD
 from golden_vectors.executors.numpy_reference import NumpyReference
+from golden_vectors.m7 import build
 from tests.export.tiny_model import tiny_graph
 from tests.firmware.c_library import DSP, QUICK, SEED, Counter, address, library
 from tests.single_op import boundary, pairs, tensor, whole
 
 RNG = np.random.default_rng(0)
-HERE = [compiler for compiler in cc_m7.COMPILERS if cc_m7.missing_compiler(compiler) is None]
+HERE = [compiler for compiler in build.COMPILERS if build.missing_compiler(compiler) is None]
 C_TYPES = {"int8": np.int8, "int16": np.int16}
 
 
@@ -209,7 +209,7 @@ def test_the_scheduled_loop_takes_every_number_of_columns_and_rows(compiler: str
 @pytest.mark.parametrize("flag", ["-O0", "-fno-omit-frame-pointer"])
 @pytest.mark.parametrize("compiler", HERE)
 def test_builds_for_a_debugger_give_the_same_bits(compiler: str, flag: str) -> None:
-    assert_equal_steps(tiny_graph("int16x8", 33), CM7(compiler, (*cc_m7.DSP, flag)))
+    assert_equal_steps(tiny_graph("int16x8", 33), CM7(compiler, (*build.DSP, flag)))
 
 
 def assert_equal_steps(graph: Graph, device: CM7) -> None:

@@ -14,10 +14,10 @@ from firmware_sim.contract import WIENER_ALONE, Parameters
 from firmware_sim.frame_loop import TAPS, FrameLoop
 from firmware_sim.ping_pong import PingPong, Status
 from firmware_sim.schedule import OtherLoad, Schedule, Slot
+from golden_vectors.cc import build_host
 from golden_vectors.executors.base import StreamInput
 from golden_vectors.executors.c_host import CHost, HostDevice, ParameterBlock
 from golden_vectors.executors.c_m7 import CM7
-from golden_vectors.executors.cc import build_host
 from golden_vectors.executors.host_ping_pong import HostPingPong
 from golden_vectors.executors.numpy_reference import NumpyReference
 from tests import signals

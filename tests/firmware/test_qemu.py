@@ -18,12 +18,12 @@ from firmware_sim.frame_loop import TAPS
 from firmware_sim.graph import Graph
 from golden_vectors.__main__ import MODEL, MODEL_INT8
 from golden_vectors.errors import WitnessError
-from golden_vectors.executors import cc_m7, qemu
 from golden_vectors.executors.base import StreamExecutor, StreamInput, StreamRun
 from golden_vectors.executors.c_m7 import CM7, CM7Qemu, Script, run_script
-from golden_vectors.executors.cc_m7 import COMPILERS, build_m7, missing_compiler
 from golden_vectors.executors.numpy_reference import NumpyReference
-from golden_vectors.executors.qemu import PART, missing_qemu, run_qemu
+from golden_vectors.m7 import build, qemu
+from golden_vectors.m7.build import COMPILERS, build_m7, missing_compiler
+from golden_vectors.m7.qemu import PART, missing_qemu, run_qemu
 from tests import signals
 from tests.firmware.c_library import SEED
 
@@ -121,4 +121,4 @@ def test_an_image_ends_with_a_status_that_is_named(emulator: type[CM7]) -> None:
 
 
 def test_the_image_for_the_board_is_one_of_the_parts() -> None:
-    assert PART in cc_m7.PARTS
+    assert PART in build.PARTS

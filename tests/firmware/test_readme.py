@@ -14,7 +14,7 @@ from export.c_writer import write_c
 from firmware_sim.contract import PROFILES
 from firmware_sim.frame_loop import FrameLoop
 from firmware_sim.graph import Graph
-from golden_vectors.executors.cc import FIRMWARE, ROOT, WARNINGS, find_compiler
+from golden_vectors.cc import FIRMWARE, ROOT, WARNINGS, find_compiler
 
 BOARD = """
 #include <stdbool.h>

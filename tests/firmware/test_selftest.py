@@ -18,15 +18,15 @@ from firmware_sim.contract import STAGES
 from golden_vectors import selftest
 from golden_vectors.__main__ import MODEL, MODEL_INT8, main
 from golden_vectors.cases import CASES
+from golden_vectors.cc import FIRMWARE
 from golden_vectors.errors import WitnessError
-from golden_vectors.executors.cc import FIRMWARE
-from golden_vectors.executors.cc_m7 import COMPILERS, DEFAULT_PART, PARTS, missing_compiler
-from golden_vectors.executors.elf import Elf
-from golden_vectors.executors.emulator import Ended, memory_regions, run_unicorn
-from golden_vectors.executors.image import Image
-from golden_vectors.executors.qemu import PART, missing_qemu, run_qemu
-from golden_vectors.executors.stack import RESET, StackAnalysis
 from golden_vectors.generate import load_graphs
+from golden_vectors.m7.build import COMPILERS, DEFAULT_PART, PARTS, missing_compiler
+from golden_vectors.m7.elf import Elf
+from golden_vectors.m7.emulator import Ended, memory_regions, run_unicorn
+from golden_vectors.m7.image import Image
+from golden_vectors.m7.qemu import PART, missing_qemu, run_qemu
+from golden_vectors.m7.stack import RESET, StackAnalysis
 from golden_vectors.selftest import SelfTest, _image, build_selftest, gather, to_source
 from golden_vectors.vector import load_all
 from golden_vectors.verify import Bench

@@ -13,12 +13,12 @@ from export.c_memory import STACK_BYTES
 from golden_vectors.errors import WitnessError
 from golden_vectors.executors.base import StreamInput
 from golden_vectors.executors.c_m7 import INPUT, Script
-from golden_vectors.executors.cc_m7 import COMPILERS, DSP, PARTS, build_m7, missing_compiler
-from golden_vectors.executors.elf import Elf, plain_name
-from golden_vectors.executors.emulator import Emulator
-from golden_vectors.executors.image import Image
-from golden_vectors.executors.stack import API, HOP, RESET, StackAnalysis, check_stack
-from golden_vectors.executors.thumb import Flow, Instruction, decode
+from golden_vectors.m7.build import COMPILERS, DSP, PARTS, build_m7, missing_compiler
+from golden_vectors.m7.elf import Elf, plain_name
+from golden_vectors.m7.emulator import Emulator
+from golden_vectors.m7.image import Image
+from golden_vectors.m7.stack import API, HOP, RESET, StackAnalysis, check_stack
+from golden_vectors.m7.thumb import Flow, Instruction, decode
 from tests import signals
 from tests.firmware.c_library import SEED, model
 

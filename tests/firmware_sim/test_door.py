@@ -18,6 +18,7 @@ import pytest
 import soundfile
 
 from firmware_sim import __main__ as door
+from firmware_sim.arguments import parser
 from firmware_sim.audio import Source, ToDevice
 from firmware_sim.contract import PROFILES, STAGES, WIENER_ALONE, Parameters
 from firmware_sim.frame_loop import TAP_DTYPES, TAPS, FrameLoop
@@ -164,12 +165,12 @@ def test_hops_are_cut_from_any_chunks() -> None:
     ],
 )
 def test_options_become_integer_parameters(options: list[str], expected: Parameters) -> None:
-    arguments = door.parser().parse_args(["in.wav", "-o", "out.wav", WIENER, *options])
+    arguments = parser().parse_args(["in.wav", "-o", "out.wav", WIENER, *options])
     assert door.parameters_of(arguments, None) == expected
 
 
 def test_the_model_decides_the_wiener_floor_and_the_profile(graphs: dict[str, Graph]) -> None:
-    arguments = door.parser().parse_args(["in.wav", "-o", "out.wav"])
+    arguments = parser().parse_args(["in.wav", "-o", "out.wav"])
     assert door.parameters_of(arguments, graphs["int8"]) == Parameters()
 
 

@@ -12,8 +12,8 @@ from types import MappingProxyType
 from export.c_writer import to_c
 from firmware_sim.contract import Profile
 from firmware_sim.graph import Graph
+from golden_vectors.cc import FIRMWARE, ROOT, WARNINGS, build
 from golden_vectors.errors import WitnessError
-from golden_vectors.executors.cc import FIRMWARE, ROOT, WARNINGS, build
 
 PORT = FIRMWARE / "port" / "m7"
 PARTS = tuple(sorted(path.stem for path in PORT.glob("*.ld") if path.stem != "sections"))

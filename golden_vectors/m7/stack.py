@@ -13,8 +13,8 @@ from typing import NoReturn
 
 from export.c_memory import STACK_BYTES
 from golden_vectors.errors import WitnessError
-from golden_vectors.executors.elf import Elf, Symbol
-from golden_vectors.executors.thumb import Flow, Instruction, decode
+from golden_vectors.m7.elf import Elf, Symbol
+from golden_vectors.m7.thumb import Flow, Instruction, decode
 
 HOP = "stapes_process_hop"
 API = (
@@ -86,6 +86,10 @@ class StackAnalysis:
     def frame(self, function: str) -> Frame:
         """A function alone; raises WitnessError as `bound`."""
         return self._frame(self.elf.function(function).address)
+
+    def called(self, function: str) -> set[str]:
+        """Names of what a function calls or ends in; raises WitnessError as `bound`."""
+        return {self.elf.functions[callee].name for callee, _ in self.frame(function).calls}
 
     def reached(self, function: str) -> list[str]:
         """Names of a function and of everything that it can call, in order of address."""

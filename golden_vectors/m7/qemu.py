@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from golden_vectors.errors import WitnessError
-from golden_vectors.executors.emulator import Ended
+from golden_vectors.m7.emulator import Ended
 
 QEMU = "qemu-system-arm"
 PART = "mps2_an500"

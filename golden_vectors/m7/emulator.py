@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from golden_vectors.errors import WitnessError
-from golden_vectors.executors.cc_m7 import DEFAULT_PART, PORT
-from golden_vectors.executors.image import Image
+from golden_vectors.m7.build import DEFAULT_PART, PORT
+from golden_vectors.m7.image import Image
 
 SYSTEM_SPACE = (0xE0000000, 1 << 20)
 """Registers of the core itself; plain memory is enough for code that only sets them."""

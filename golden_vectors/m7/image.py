@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from golden_vectors.errors import WitnessError
-from golden_vectors.executors.elf import Elf
+from golden_vectors.m7.elf import Elf
 
 _LOADED = 1
 """Kind of segment that has bytes in memory."""

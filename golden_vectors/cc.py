@@ -25,7 +25,7 @@ from firmware_sim.contract import Profile
 from firmware_sim.graph import Graph
 from golden_vectors.errors import WitnessError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 FIRMWARE = ROOT / "firmware"
 BUILD = ROOT / "build" / "host"
 LIBRARY = "libstapes.so"
