@@ -26,6 +26,7 @@ SYSTEM_SPACE = (0xE0000000, 1 << 20)
 DWT, MPS2_TIMER = 0xE0001000, 0x40000000
 """Pages of the clocks that firmware/port/m7/clock.h reads."""
 SEMIHOSTING_BREAKPOINT = b"\xab\xbe"
+TIMEOUT_S = 600.0
 _PAGE = 4096
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20}
 
@@ -187,18 +188,19 @@ class Emulator:
         for hook in [*([counter.block] if counter else []), *([clock.block] if counting else [])]:
             self.core.hook_add(uc.UC_HOOK_BLOCK, hook)
 
-    def run(self) -> int:
-        """From reset to the exit of the image; returns its status; raises WitnessError when there is none."""
+    def run(self, timeout_s: float = TIMEOUT_S) -> int:
+        """From reset to the exit of the image; returns its status; raises WitnessError when there is none in time."""
         stack, start = struct.unpack("<II", self.core.mem_read(self._flash, 8))
         self.core.reg_write(self._arm.UC_ARM_REG_SP, stack)
         try:
-            self.core.emu_start(start | 1, 0xFFFFFFFE)
+            self.core.emu_start(start | 1, 0xFFFFFFFE, timeout=int(timeout_s * 1e6))
         except self._uc.UcError as error:
             address = self.core.reg_read(self._arm.UC_ARM_REG_PC)
             where = self.image.function_at(address) or "no function"
             raise WitnessError(f"the M7 stopped at {address:#010x} in {where}: {error}") from None
         if self.status is None:
-            raise WitnessError("the M7 stopped without an exit status")
+            where = self.image.function_at(self.core.reg_read(self._arm.UC_ARM_REG_PC)) or "no function"
+            raise WitnessError(f"the M7 came to no exit within {timeout_s:g} s: it was in {where}")
         return self.status
 
     # ------------------------------------------------------------ semihosting

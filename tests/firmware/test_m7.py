@@ -208,6 +208,14 @@ def test_a_fault_is_named_with_its_place(tmp_path: Path) -> None:
         core.run()
 
 
+def test_an_image_that_never_ends_is_stopped_and_its_place_named() -> None:
+    image = Image.load(build_m7(None, SEED))
+    core = Emulator(image, {c_m7.INPUT: b""})
+    core.core.mem_write(image.address("Reset_Handler"), bytes.fromhex("fee7"))  # b .
+    with pytest.raises(WitnessError, match=r"no exit within 0\.2 s: it was in Reset_Handler"):
+        core.run(timeout_s=0.2)
+
+
 def test_no_elf_and_no_function_are_named(tmp_path: Path) -> None:
     (tmp_path / "x.elf").write_bytes(b"\x7fELF\x02\x01")
     with pytest.raises(WitnessError, match=r"x\.elf: not a 32-bit"):
