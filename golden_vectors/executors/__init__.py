@@ -39,11 +39,18 @@ def family(name: str) -> str:
 
 
 def select(names: Sequence[str] | None, engines: Iterable[Executor]) -> list[Executor]:
-    """The engines of these names or families, all of them for None; raises WitnessError for an unknown name."""
+    """The engines of these names or families, all of them for None.
+
+    raises  WitnessError for a name that is unknown, or whose engines are all absent: nothing would be compared
+    """
     engines = list(engines)
     known = {engine.name for engine in engines} | {family(engine.name) for engine in engines}
     unknown = [name for name in names or () if name not in known]
     if unknown:
         families = ", ".join(dict.fromkeys(family(engine.name) for engine in engines))
         raise WitnessError(f"no executor is called {unknown[0]}: choose from {families}")
+    for name in names or ():
+        reasons = [engine.available() for engine in engines if name in (engine.name, family(engine.name))]
+        if None not in reasons:
+            raise WitnessError(f"{name} cannot run here: {reasons[0]}")
     return [e for e in engines if names is None or e.name in names or family(e.name) in names]

@@ -25,6 +25,7 @@ SYSTEM_SPACE = (0xE0000000, 1 << 20)
 """Registers of the core itself; plain memory is enough for code that only sets them."""
 DWT, MPS2_TIMER = 0xE0001000, 0x40000000
 """Pages of the clocks that firmware/port/m7/clock.h reads."""
+SYS_EXIT_EXTENDED = 0x20
 SEMIHOSTING_BREAKPOINT = b"\xab\xbe"
 TIMEOUT_S = 600.0
 _PAGE = 4096
@@ -215,11 +216,17 @@ class Emulator:
         if operation == 0x04:
             self._print(block)
         else:
-            core.reg_write(arm.UC_ARM_REG_R0, self._call(operation, struct.unpack("<3I", core.mem_read(block, 12))))
+            words = 2 if operation == SYS_EXIT_EXTENDED else 3
+            arguments = struct.unpack(f"<{words}I", core.mem_read(block, 4 * words))
+            core.reg_write(arm.UC_ARM_REG_R0, self._call(operation, arguments))
         core.reg_write(arm.UC_ARM_REG_PC, (pc + 2) | 1)
 
     def _call(self, operation: int, arguments: tuple[int, ...]) -> int:
-        """Result of a semihosting operation: open, write, read or exit."""
+        """Result of a semihosting operation: exit, open, write or read."""
+        if operation == SYS_EXIT_EXTENDED:
+            self.status = arguments[1]
+            self.core.emu_stop()
+            return 0
         a, b, c = arguments
         if operation == 0x01:
             return self._open(bytes(self.core.mem_read(a, c)).decode("ascii"), writing=b >= 4)
@@ -232,10 +239,6 @@ class Emulator:
             self.core.mem_write(b, data)
             self._positions[a - 1] += len(data)
             return c - len(data)
-        if operation == 0x20:
-            self.status = b
-            self.core.emu_stop()
-            return 0
         return 0xFFFFFFFF
 
     def _print(self, address: int) -> None:

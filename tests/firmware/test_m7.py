@@ -208,6 +208,11 @@ def test_a_fault_is_named_with_its_place(tmp_path: Path) -> None:
         core.run()
 
 
+def test_an_exit_block_at_the_top_of_the_memory_is_read() -> None:
+    """Two words and no more: built for size, start-up leaves its block at the very end of the stack."""
+    assert_equal_streams(CM7("zig", (*DSP, "-Os")), None, StreamInput(signals.white(2 * HOP), WIENER_ALONE))
+
+
 def test_an_image_that_never_ends_is_stopped_and_its_place_named() -> None:
     image = Image.load(build_m7(None, SEED))
     core = Emulator(image, {c_m7.INPUT: b""})

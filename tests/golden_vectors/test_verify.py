@@ -17,7 +17,7 @@ from golden_vectors import executors
 from golden_vectors.__main__ import main
 from golden_vectors.cases import CASES
 from golden_vectors.errors import WitnessError
-from golden_vectors.executors import select
+from golden_vectors.executors import c_m7, select
 from golden_vectors.executors.base import Executor, StreamExecutor, StreamInput, StreamRun
 from golden_vectors.executors.c_host import CHost
 from golden_vectors.executors.litert import LiteRt
@@ -135,6 +135,12 @@ def test_engines_are_chosen_by_name_or_family() -> None:
     assert select(None, engines) == engines
     with pytest.raises(WitnessError, match="is called silicon: choose from numpy, c_host, c_m7, c_m7_qemu, onnx"):
         select(["silicon"], engines)
+
+
+def test_an_engine_that_was_asked_for_and_is_absent_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(c_m7, "missing_qemu", lambda: "no qemu: install it")
+    with pytest.raises(WitnessError, match="c_m7_qemu cannot run here: no qemu: install it"):
+        select(["numpy", "c_m7_qemu"], executors.registry())
 
 
 # ---------------------------------------------------------------- the door
