@@ -2,6 +2,10 @@
  *
  * `clock` is the only word that both sides write. The interrupt moves it on by two; the main loop adds the one that
  * says "finished" by compare-and-exchange, which fails if the deadline has passed, however closely.
+ *
+ * Only the interrupt writes `out`: a main loop that was kept off the core for hops on end has nothing left to write
+ * there. `work` goes back and forth: once finished it is the interrupt's until the clock has moved on, and the main
+ * loop takes the next hop into it only after that (age > 0).
  */
 #include "ping_pong.h"
 
@@ -42,7 +46,7 @@ void stapes_ping_pong_interrupt(stapes_ping_pong_t *device)
     const uint32_t ready = clock & ~FINISHED;
     const size_t bytes = half_bytes(device);
     if ((clock & FINISHED) != 0) {
-        /* Plays from now on. The main loop has copied it, unless this interrupt cut that copy in two. */
+        /* Plays from now on, so this is the first thing that is done: the DMA stands at the first sample. */
         memcpy(half_of(device, device->out, ready - HOP), device->work, bytes);
     }
     memcpy(half_of(device, device->out, ready), device->dry, bytes); /* what plays if this hop is not finished */
@@ -93,9 +97,6 @@ void stapes_ping_pong_finish(stapes_ping_pong_t *device)
 {
     unsigned int in_time = device->next + HOP;
     const bool finished = atomic_compare_exchange_strong(&device->clock, &in_time, in_time | FINISHED);
-    if (finished) {
-        memcpy(half_of(device, device->out, device->next), device->work, half_bytes(device));
-    }
     stapes_count(&device->schedule.overruns, !finished);
     stapes_count(&device->schedule.held, device->behind);
     device->behind = !finished;

@@ -46,9 +46,9 @@ typedef struct {
     stapes_state_t *ears;
     uint32_t count;
     int16_t *in;   /* two halves, filled by the DMA */
-    int16_t *out;  /* two halves, played by the DMA */
+    int16_t *out;  /* two halves, played by the DMA, written by the interrupt alone */
     int16_t *dry;  /* input of the hop that became ready last; of the interrupt */
-    int16_t *work; /* input, then output of the hop that is processed; of the main loop until it is finished */
+    int16_t *work; /* input, then output of the hop in hand; of the main loop, when finished of the next interrupt */
     stapes_clock_t clock; /* twice the interrupts so far, + 1 when the hop that became ready last is finished */
     uint32_t next;     /* twice the hop to process next */
     bool behind;       /* the hop before was late or lost */
@@ -64,7 +64,11 @@ typedef struct {
 void stapes_ping_pong_init(stapes_ping_pong_t *device, stapes_state_t *ears, uint32_t count, int16_t *in, int16_t *out,
                            int16_t *scratch);
 
-/* A half is complete. Copies three halves at most. To be served within a sample of the hardware's event. */
+/* A half is complete: what is finished goes first thing into the half of `out` that begins to play, which holds the
+ * dry hop until then. Copies three halves at most. To be served within a sample of the hardware's event, before the
+ * DMA has read the first sample; served later than that, the samples that were already played are dry, and within a
+ * hop nothing else changes.
+ */
 void stapes_ping_pong_interrupt(stapes_ping_pong_t *device);
 
 /* Process a hop if there is one.
@@ -74,7 +78,7 @@ void stapes_ping_pong_interrupt(stapes_ping_pong_t *device);
 bool stapes_ping_pong_run(stapes_ping_pong_t *device);
 
 /* The three steps of run, between which interrupts may fall: take the oldest hop that is still there (false: none),
- * process it, hand its output over if there is still time.
+ * process it, leave its output to the interrupt if there is still time.
  */
 bool stapes_ping_pong_begin(stapes_ping_pong_t *device);
 void stapes_ping_pong_process(stapes_ping_pong_t *device);

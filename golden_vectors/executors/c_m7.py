@@ -40,7 +40,7 @@ PLAYED = "stapes_played.bin"
 _PARAMETERS, _RESET, _HOPS, _STEPS = 1, 2, 3, 4
 _CALLS = {Call.RESET: _RESET, Call.RESTART: 5, Call.INTERRUPT: 16, Call.BEGIN: 17, Call.PROCESS: 18, Call.FINISH: 19,
           Call.SHOW: 20}  # fmt: skip
-_COUNTERS = 21
+_COUNTERS, _RUN = 21, 22
 _EXITS = {1: "a file is missing", 2: "unknown command", 3: "the device refuses the parameters",
           4: "the input ends in mid command", 5: "the output cannot be written", 99: "fault"}  # fmt: skip
 
@@ -86,6 +86,11 @@ class Script:
             data = samples_of(stream, hop).astype("<i2").tobytes() if call is Call.INTERRUPT else b""
             self._command(_CALLS[call], len(data) > 0, data)
         self._command(_COUNTERS, 0, b"")
+
+    def run(self, pcm: npt.NDArray[np.int16]) -> None:
+        """A hop (hop,) int16 through the driver as a device calls it: the interrupt, then stapes_ping_pong_run."""
+        self._command(_CALLS[Call.INTERRUPT], 1, pcm.astype("<i2").tobytes())
+        self._command(_RUN, 0, b"")
 
     def _command(self, command: int, count: int, data: bytes) -> None:
         self.data += struct.pack("<II", command, count) + data

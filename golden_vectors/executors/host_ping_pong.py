@@ -56,7 +56,14 @@ class HostPingPong:
 
     def playing(self) -> Samples:
         """The half that plays since the last interrupt: (hop,), or (ears, hop) int16."""
-        half: Samples = self._out[self._interrupts % 2].copy()
+        return self._half(self._interrupts)
+
+    def playing_next(self) -> Samples:
+        """The other half: what the DMA plays from the next interrupt's event on, until that is served."""
+        return self._half(self._interrupts + 1)
+
+    def _half(self, interrupts: int) -> Samples:
+        half: Samples = self._out[interrupts % 2].copy()
         return half if self.ears == 1 else np.ascontiguousarray(half.reshape(-1, self.ears).T)
 
     def interrupt(self, pcm: Samples) -> Samples:
@@ -66,17 +73,21 @@ class HostPingPong:
         self._interrupts += 1
         return self.playing()
 
+    def step(self, name: str) -> int:
+        """A function of the main loop that takes the driver alone; what it returns, if it returns anything."""
+        return int(self._call(name))
+
     def begin(self) -> bool:
-        return bool(self._call("begin") & 1)
+        return bool(self.step("begin") & 1)
 
     def process(self) -> None:
-        self._call("process")
+        self.step("process")
 
     def finish(self) -> None:
-        self._call("finish")
+        self.step("finish")
 
     def run(self) -> bool:
-        return bool(self._call("run") & 1)
+        return bool(self.step("run") & 1)
 
     @property
     def schedule(self) -> dict[str, int]:

@@ -17,11 +17,14 @@ from golden_vectors.m7.elf import Elf, Symbol
 from golden_vectors.m7.thumb import Flow, Instruction, decode
 
 HOP = "stapes_process_hop"
+RUN = "stapes_ping_pong_run"
 API = (
     "stapes_init", "stapes_reset", "stapes_restart", "stapes_set_parameters", "stapes_default_parameters", HOP,
     "stapes_hold_hop", "stapes_state_bytes", "stapes_counters", "stapes_config_digest", "stapes_tap",
+    "stapes_ping_pong_init", "stapes_ping_pong_interrupt", RUN, "stapes_ping_pong_begin", "stapes_ping_pong_process",
+    "stapes_ping_pong_finish",
 )  # fmt: skip
-"""The functions of stapes.h."""
+"""The functions of stapes.h and ping_pong.h."""
 RESET = "Reset_Handler"
 _MOVW_MOVT_BX = ((0xF240, 0xFBF0), (0x0C00, 0x8F00), (0xF2C0, 0xFBF0), (0x0C00, 0x8F00), (0x4760, 0xFFFF))
 """Halfwords and masks of a veneer: movw ip; movt ip; bx ip."""

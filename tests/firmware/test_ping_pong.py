@@ -144,70 +144,135 @@ def test_two_ears_share_the_schedule_and_nothing_else() -> None:
     assert driver.schedule == {"overruns": 2, "held": 2, "lost": 0}
 
 
-# ---------------------------------------------------------------- interrupts in the middle of a copy
+# ---------------------------------------------------------------- interrupts at any point
 
 
 WARM = SEED.noise_init_hops + 4
 """Hops before those that count: from here on what is processed is not what is dry."""
+HOPS = WARM + 8
+ON_TIME, LATE, HELD, LOST = Status.ON_TIME, Status.LATE, Status.HELD, Status.LOST
+POINTS = {"begin": 5, "process": 2, "finish": 2}
+"""Points of interrupted.c in each step of a hop that is not interrupted."""
 
 
-def signal() -> np.ndarray:
-    """(WARM + 3, HOP) int16."""
-    return signals.level_jumps((WARM + 3) * HOP, every=500).reshape(-1, HOP)
+class Interrupted:
+    """The driver of interrupted.c: what the DMA plays, and the status of every hop, found from the counters.
 
-
-def interrupted_at(step: str, points: int) -> tuple[list[np.ndarray], dict[str, int]] | None:
-    """The interrupt of hop WARM + 1 falls into a step of hop WARM, behind so many points of the step's copies.
-
-    returns  what plays for hop WARM, right after the interrupt and when the main loop has gone on, and for hop
-             WARM + 1; counters. None if the step has fewer points
+    finish   name of the last step
+    steady   no half changed while it was played
     """
-    library = build_host(None, SEED, flags=QUICK, more_sources=(INTERRUPTED,))
-    device = HostDevice(None, parameters=WIENER_ALONE, library=library)
-    driver, pcm, heard = HostPingPong(device, prefix="interrupted"), signal(), []
-    served = ctypes.CFUNCTYPE(None)(lambda: heard.append(driver.interrupt(pcm[WARM + 1])))
-    device.library.interrupted_set(served, -1)
-    for hop in pcm[:WARM]:
-        driver.interrupt(hop)
-        assert driver.run()
-    driver.interrupt(pcm[WARM])
-    for name in ("begin", "process", "finish"):
-        device.library.interrupted_set(served, points if name == step else -1)
-        getattr(driver, name)()
-        device.library.interrupted_set(served, -1)
-        if heard and name == "begin":
-            driver.process()
-            driver.finish()
-            break
-    if not heard:
-        return None
-    heard.append(driver.playing())
-    driver.run()
-    heard.append(driver.interrupt(pcm[WARM + 2]))
-    return heard, driver.schedule
+
+    def __init__(self, finish: str = "finish") -> None:
+        library = build_host(None, SEED, flags=QUICK, more_sources=(INTERRUPTED,))
+        self.device = HostDevice(None, parameters=WIENER_ALONE, library=library)
+        self.driver, self.last_step = HostPingPong(self.device, prefix="interrupted"), finish
+        self.pcm = signals.level_jumps(HOPS * HOP, every=500).reshape(-1, HOP)
+        self.heard: list[np.ndarray] = []
+        self.statuses: list[Status] = []
+        self.steady = True
+
+    def interrupt(self) -> None:
+        """The half that ends now was played to its last sample: if it changed since it began, that was heard."""
+        if self.heard:
+            self.steady &= np.array_equal(self.driver.playing(), self.heard[-1])
+        self.heard.append(self.driver.interrupt(self.pcm[len(self.heard)]))
+
+    def step(self, name: str, points: int = -1, interrupts: int = 1) -> bool:
+        """A step of the main loop; behind so many of its points, interrupts in a row. Returns whether it did."""
+        served = ctypes.CFUNCTYPE(None)(lambda: [self.interrupt() for _ in range(interrupts)] and None)
+        before, ready = self.driver.schedule, len(self.heard)
+        self.device.library.interrupted_set(served, points)
+        done = bool(self.driver.step(self.last_step if name == "finish" else name) & 1)
+        self.device.library.interrupted_set(served, -1)
+        lost, overrun, held = (self.driver.schedule[name] - before[name] for name in ("lost", "overruns", "held"))
+        self.statuses += [LOST] * lost
+        if name == "finish":
+            self.statuses.append((Status.HELD_LATE if overrun else HELD) if held else (LATE if overrun else ON_TIME))
+        return done if points < 0 else len(self.heard) > ready
+
+    def hop(self, late: bool = False) -> bool:
+        """A hop, if there is one, and late: an interrupt before its end."""
+        if not self.step("begin"):
+            return False
+        self.step("process")
+        if late:
+            self.interrupt()
+        self.step("finish")
+        return True
 
 
-@pytest.mark.parametrize(
-    ("step", "status", "after"), [("begin", Status.LOST, Status.HELD), ("finish", Status.ON_TIME, Status.ON_TIME)]
-)
-@pytest.mark.parametrize("points", range(3))
-def test_an_interrupt_inside_a_copy_finds_whole_hops(step: str, status: Status, after: Status, points: int) -> None:
-    """While a hop is taken it loses that hop; while a hop is handed over it plays that hop."""
+def interrupted_at(step: str, points: int, interrupts: int, late: bool = False, finish: str = "finish") -> Interrupted:
+    """Interrupts in a row in a step of hop WARM, behind so many of its points; the hop after that may be late too."""
+    run = Interrupted(finish)
+    for _ in range(WARM):
+        run.interrupt()
+        assert run.hop()
+    run.interrupt()
+    for name in POINTS:
+        reached = run.step(name, points if name == step else -1, interrupts)
+        assert reached or name != step or points >= POINTS[step]
+    if not run.hop(late):
+        run.interrupt()
+        run.hop(late)
+    while len(run.heard) < HOPS:
+        if not run.hop():
+            run.interrupt()
+    return run
+
+
+def twin_plays(run: Interrupted) -> bool:
+    """Whether the twin, told the statuses, plays the same and counts the same."""
     twin = PingPong(FrameLoop(SEED, None, WIENER_ALONE))
-    statuses = [*[Status.ON_TIME] * WARM, status, after]
-    played = twin.play(signal()[: WARM + 2].reshape(1, -1), statuses).reshape(-1, HOP)
-    assert not np.array_equal(played[WARM], signal()[WARM - 1]) or status is Status.LOST
-    found = interrupted_at(step, points)
-    assert found is not None
-    heard, schedule = found
-    for got, expected in zip(heard, played[[WARM, WARM, WARM + 1]], strict=True):
-        np.testing.assert_array_equal(got, expected)
-    assert schedule == twin.schedule
+    pcm = run.pcm[: len(run.statuses)].reshape(1, -1)
+    played = twin.play(pcm, run.statuses).reshape(-1, HOP)
+    heard = np.stack(run.heard[1:])
+    same = np.array_equal(heard, played[: len(heard)]) and run.driver.schedule == twin.schedule
+    return run.steady and same
 
 
-@pytest.mark.parametrize("step", ["begin", "finish"])
-def test_a_step_has_one_copy_and_so_three_points(step: str) -> None:
-    assert interrupted_at(step, 3) is None
+def statuses_at(step: str, points: int, interrupts: int) -> list[Status]:
+    """From hop WARM on. While a hop is taken it can be lost; until the exchange it can be late; then it is played."""
+    if step == "begin":
+        return [*[LOST] * interrupts, HELD]
+    exchanged = step == "finish" and points == 1
+    lost = [LOST] * (interrupts - 1)
+    return [ON_TIME, *lost, HELD if lost else ON_TIME] if exchanged else [LATE, *lost, HELD]
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["then in time", "then late"])
+@pytest.mark.parametrize("interrupts", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("step", "points"), [(step, point) for step, count in POINTS.items() for point in range(count)]
+)
+def test_interrupts_at_any_point_find_whole_hops(step: str, points: int, interrupts: int, late: bool) -> None:
+    run = interrupted_at(step, points, interrupts, late)
+    expected = statuses_at(step, points, interrupts)
+    if late and step != "begin":  # there, the hop that is taken is the one that was interrupted
+        expected[-1] = Status.HELD_LATE if expected[-1] is HELD else LATE
+    assert run.statuses[WARM : WARM + len(expected)] == expected
+    assert twin_plays(run)
+
+
+@pytest.mark.parametrize("step", POINTS)
+def test_a_step_has_no_more_points(step: str) -> None:
+    assert interrupted_at(step, POINTS[step], 1).statuses[WARM:][:2] == [ON_TIME, ON_TIME]
+
+
+@pytest.mark.parametrize(("interrupts", "late"), [(2, True), (3, False)])
+def test_a_main_loop_that_writes_the_output_is_found(interrupts: int, late: bool) -> None:
+    """Resumed after the second interrupt it spoils the dry hop that waits in that half; after the third, one played."""
+    assert not twin_plays(interrupted_at("finish", 1, interrupts, late, finish="finish_and_copy"))
+
+
+def test_until_the_interrupt_is_served_the_dry_hop_plays() -> None:
+    """The DMA begins a half at the hardware's event: a late interrupt leaves its first samples dry."""
+    run = Interrupted()
+    for hop in range(WARM):
+        run.interrupt()
+        assert run.hop()
+        np.testing.assert_array_equal(run.driver.playing_next(), run.pcm[hop - 1] if hop else np.zeros(HOP, np.int16))
+    run.interrupt()
+    assert not np.array_equal(run.heard[-1], run.pcm[WARM - 2])
 
 
 # ---------------------------------------------------------------- warm restart

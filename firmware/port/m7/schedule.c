@@ -49,6 +49,8 @@ bool schedule_serve(uint32_t command, stapes_state_t *ear, uint32_t input, uint3
     case COMMAND_FINISH:
         stapes_ping_pong_finish(&device);
         return true;
+    case COMMAND_RUN:
+        return stapes_ping_pong_run(&device);
     case COMMAND_SHOW:
         return semihost_write(output, ear, sizeof *ear) == 0U;
     case COMMAND_COUNTERS:

@@ -10,7 +10,8 @@ enum {
     COMMAND_PROCESS = 18,
     COMMAND_FINISH = 19,
     COMMAND_SHOW = 20,    /* writes the state to the output */
-    COMMAND_COUNTERS = 21 /* writes the counters of the schedule to stapes_played.bin */
+    COMMAND_COUNTERS = 21, /* writes the counters of the schedule to stapes_played.bin */
+    COMMAND_RUN = 22       /* the three steps in one call, as the main loop of a device */
 };
 
 /* Serve one command; the first one starts the schedule.

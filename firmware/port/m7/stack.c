@@ -2,7 +2,7 @@
 #include "stapes_model.h"
 
 #ifndef STAPES_MAIN_STACK_BYTES
-#define STAPES_MAIN_STACK_BYTES 512 /* start-up code and main.c around a call of stapes.h, and an exception's frame */
+#define STAPES_MAIN_STACK_BYTES 512 /* start-up code and main.c around a call of Stapes, and an exception's frame */
 #endif
 
 _Static_assert(STAPES_STACK_BYTES % 8 == 0 && STAPES_MAIN_STACK_BYTES % 8 == 0, "the stack is aligned to 8 bytes");

@@ -118,11 +118,11 @@ _Static_assert(STAPES_CONFIG_ID == UINT32_C(0xe903a85c), "stapes_tables.h is of 
  *                130  .fc2
  *                130  .mask
  *
- * stack 512 at most below the caller of any function of stapes.h, on a Cortex-M7
+ * stack 640 at most below the caller of any function of this library, on a Cortex-M7
  */
 #define STAPES_NETWORK_BYTES 1030U
 #define STAPES_STATE_BYTES 7216U
-#define STAPES_STACK_BYTES 512U
+#define STAPES_STACK_BYTES 640U
 
 /* Every tensor of the graph, in order of computation; the states are at home in *_next. */
 typedef struct {
