@@ -192,7 +192,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         graph, blessed = obtain_graph(arguments, console)
         prove(arguments.source or BLESSED[graph.scheme], list(({graph.scheme: graph} | blessed).values()), console)
         files = translate(graph, arguments.to, arguments.paired)
-        files["manifest.json"] = provenance.manifest(graph, files)
+        files["manifest.json"] = provenance.manifest(graph, files, arguments.out)
         written = {arguments.out / name: data for name, data in files.items()}
         written |= {BLESSED[name]: blessed_graph.to_bytes() for name, blessed_graph in blessed.items()}
         refuse_to_replace_the_source(arguments.source, written)

@@ -94,7 +94,23 @@ def face(op: Op, method: str) -> Any:
     return translate
 
 
-def manifest(graph: Graph, artefacts: Mapping[str, bytes]) -> bytes:
-    """manifest.json: the origin, and size and sha256 of each artefact, by file name."""
-    files = {name: {"bytes": len(data), "sha256": sha256(data)} for name, data in sorted(artefacts.items())}
+def manifest(graph: Graph, artefacts: Mapping[str, bytes], folder: Path) -> bytes:
+    """manifest.json: the origin, and size and sha256 of each artefact, by file name.
+
+    folder  where it goes: what an export of the same graph left there unchanged stays listed
+    """
+    files = {name: {"bytes": len(data), "sha256": sha256(data)} for name, data in artefacts.items()}
+    files = _still_there(graph, folder) | files
     return (json.dumps({**facts(graph), "files": files}, indent=2, sort_keys=True) + "\n").encode()
+
+
+def _still_there(graph: Graph, folder: Path) -> dict[str, dict[str, Any]]:
+    """Entries of a folder's manifest whose files are as it says; none if it is not of this graph."""
+    try:
+        known = json.loads((folder / "manifest.json").read_bytes())
+        if {key: known[key] for key in facts(graph)} != facts(graph):
+            return {}
+        return {name: entry for name, entry in known["files"].items()
+                if sha256((folder / name).read_bytes()) == entry["sha256"]}  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}

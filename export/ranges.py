@@ -33,12 +33,12 @@ def accumulators(ledger: Ledger) -> list[Bound]:
 def summary(graph: Graph, ledger: Ledger) -> str:
     """One line: how much is proven, where it is tightest, what can saturate."""
     tightest = min(accumulators(ledger), key=lambda bound: bound.margin)
-    reachable = [s.place for s in ledger.saturations if s.reachable]
+    possible = [s.place for s in ledger.saturations if s.reachable]
     return (
         f"ranges {graph.scheme}: {ledger.rows:,} values cannot overflow for any input; tightest of "
-        f"{sum(len(b.low) for b in accumulators(ledger)):,} accumulators: {tightest.place} row {tightest.worst}, "
-        f"{tightest.margin:.1f} bits of room; saturations can happen in {len(reachable)} of "
-        f"{len(ledger.saturations)} places"
+        f"{sum(len(b.low) for b in accumulators(ledger)):,} network accumulators: {tightest.place} row "
+        f"{tightest.worst}, {tightest.margin:.1f} bits of room; saturations impossible in "
+        f"{len(ledger.saturations) - len(possible)} of {len(ledger.saturations)} places"
     )
 
 
@@ -76,11 +76,16 @@ def _bound_entry(bound: Bound) -> dict[str, Any]:
     }
 
 
+def _verdict(saturation: Saturation, witness: str) -> str:
+    """Impossible is proven, reachable is shown by a signal; the interval may also just not exclude it."""
+    return saturation.verdict if witness or not saturation.reachable else "not excluded"
+
+
 def _saturation_entry(saturation: Saturation, witness: str) -> dict[str, Any]:
     return {
         "stage": saturation.stage,
         "place": saturation.place,
-        "verdict": saturation.verdict,
+        "verdict": _verdict(saturation, witness),
         "witness": witness,
         "elements": len(saturation.low),
         "reachable_elements": saturation.reachable,
@@ -98,9 +103,9 @@ def _text(graph: Graph, ledger: Ledger, found: dict[str, str]) -> str:
             f"{bound.margin:6.2f}  {bound.limit.name:12s} {row:4d}  [{bound.low[row]}, {bound.high[row]}]  "
             f"{bound.stage}: {bound.place}: {bound.what}"
         )
-    lines += ["", "saturation  elements  range before the limit"]
+    lines += ["", "saturation    elements  range before the limit"]
     for s in ledger.saturations:
-        seen = f": {found[s.place]}" if s.place in found else ": no witness, but not excluded" if s.reachable else ""
+        seen = f": {found[s.place]}" if s.place in found else ""
         span = f"[{min(s.low)}, {max(s.high)}] to [{s.limit.low}, {s.limit.high}]"
-        lines.append(f"{s.verdict:10s} {s.reachable:4d} of {len(s.low):3d}  {span}  {s.stage}: {s.place}{seen}")
+        lines.append(f"{_verdict(s, seen):12s} {s.reachable:4d} of {len(s.low):3d}  {span}  {s.stage}: {s.place}{seen}")
     return "\n".join(lines) + "\n"

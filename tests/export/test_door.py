@@ -207,3 +207,18 @@ def test_garbage_is_named_without_numpys_advice(tmp_path: Path, capsys: pytest.C
         path.write_bytes(garbage)
         assert door.main([str(path), "--out", str(tmp_path / "out")]) == 1
         assert refusal(capsys) == f"stapes export: {path}: not a Stapes student: damaged or another kind of file\n"
+
+
+def test_the_manifest_keeps_what_an_export_of_the_same_graph_left(tmp_path: Path) -> None:
+    def listed() -> set[str]:
+        return set(json.loads((tmp_path / "manifest.json").read_text())["files"])
+
+    assert door.main(["--to", "c", "--out", str(tmp_path)]) == 0
+    assert door.main(["--to", "ranges", "--out", str(tmp_path)]) == 0
+    assert {"stapes_model.c", "stapes_ranges.json"} <= listed()
+    (tmp_path / "stapes_model.c").write_text("edited")
+    assert door.main(["--to", "ranges", "--out", str(tmp_path)]) == 0
+    assert "stapes_model.h" in listed()
+    assert "stapes_model.c" not in listed()
+    assert door.main(["--scheme", "int8", "--to", "ranges", "--out", str(tmp_path)]) == 0
+    assert listed() == {"stapes_ranges.txt", "stapes_ranges.json"}

@@ -72,7 +72,7 @@ def test_the_table_names_every_bound_and_every_saturation(
     assert door.main(["--scheme", scheme, "--to", "ranges", "--out", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     assert f"ranges {scheme}: " in shown
-    assert "1,729 accumulators" in shown
+    assert "1,729 network accumulators" in shown
     document = json.loads((tmp_path / "stapes_ranges.json").read_text())
     assert all(bound["margin_bits"] >= 0 for bound in document["bounds"])
     stages = {bound["stage"] for bound in document["bounds"]}
@@ -80,8 +80,11 @@ def test_the_table_names_every_bound_and_every_saturation(
     verdicts = {s["place"]: s["verdict"] for s in document["saturations"]}
     assert verdicts["gru0_n_in"] == "reachable"
     assert verdicts["frame_out"] == "impossible"
+    assert verdicts["x_q11"] == "not excluded"
     witnessed = {s["place"] for s in document["saturations"] if s["witness"]}
     assert "gru0_n_in" in witnessed
     text = (tmp_path / "stapes_ranges.txt").read_text()
-    assert len([line for line in text.splitlines() if line.startswith(("reachable", "impossible"))]) == len(verdicts)
+    assert len(
+        [line for line in text.splitlines() if line.startswith(("reachable", "not excluded", "impossible"))]
+    ) == len(verdicts)
     assert np.isfinite([bound["margin_bits"] for bound in document["bounds"]]).all()
