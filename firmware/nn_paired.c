@@ -8,8 +8,15 @@
 
 #include <string.h>
 
-/* Unoptimised code has no registers to give away. */
-#if defined(STAPES_DSP) && defined(__ARM_FEATURE_DSP) && defined(__GNUC__) && defined(__OPTIMIZE__)
+/* Unoptimised code has no registers to give away. Nor has GCC at -Os where a frame pointer is asked for, which no macro
+ * tells and the pragma below does not cure: its search for registers never ends (GCC 12). */
+#if defined(__OPTIMIZE_SIZE__) && !defined(__clang__)
+#define STAPES_SMALL_GCC 1
+#else
+#define STAPES_SMALL_GCC 0
+#endif
+
+#if defined(STAPES_DSP) && defined(__ARM_FEATURE_DSP) && defined(__GNUC__) && defined(__OPTIMIZE__) && !STAPES_SMALL_GCC
 
 #ifndef __clang__
 #pragma GCC optimize("omit-frame-pointer") /* GCC 12 never ends the search for registers beside a frame pointer */

@@ -26,8 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from firmware_sim.contract import ContractError
-from firmware_sim.graph import Graph
+from firmware_sim.contract import STAGES, ContractError
+from firmware_sim.graph import SCHEMES, Graph
 
 TABLE = Path(__file__).with_name("m7_instructions.json")
 HOP_KINDS = ("learning", "noise", "speech")
@@ -101,15 +101,38 @@ class Instructions:
 
 @cache
 def table() -> Mapping[str, Any]:
-    """m7_instructions.json."""
-    loaded: dict[str, Any] = json.loads(TABLE.read_text())
-    return loaded
+    """m7_instructions.json; raises ContractError when it is not there, or not whole."""
+    try:
+        loaded: dict[str, Any] = json.loads(TABLE.read_text("ascii"))
+        _check(loaded)
+    except OSError as error:
+        reason = error.strerror or "input/output error"
+    except KeyError as error:
+        reason = f"it has no {error}"
+    except (ValueError, TypeError, RecursionError) as error:
+        reason = str(error)
+    else:
+        return loaded
+    raise ContractError(
+        f"{TABLE}: not the instruction counts ({reason}): restore it, "
+        "or count again (python -m golden_vectors count --bless)"
+    )
+
+
+def _check(loaded: Mapping[str, Any]) -> None:
+    """Every entry that the model reads is there; raises KeyError, TypeError or ValueError."""
+    counts = [loaded["hops"][s][kind][stage] for s in SCHEMES for kind in HOP_KINDS for stage in (*STAGES, LOOP)]
+    counts += [loaded["schedule"][call] for call in SCHEDULE_CALLS]
+    if not all(type(n) is int and 0 < n < 1 << 32 for n in counts):
+        raise ValueError("a count is not a whole number in [1, 2^32)")
+    if not all(isinstance(loaded["graphs"][s], str) for s in SCHEMES):
+        raise ValueError("a digest is not text")
 
 
 def instructions_of(graph: Graph | None) -> Instructions:
     """Counts of a blessed model, or of a device without a network.
 
-    raises  ContractError for a graph that was not counted
+    raises  ContractError for a graph that was not counted, or a damaged table
     """
     counted = table()
     scheme = graph.scheme if graph is not None else "int16x8"

@@ -34,7 +34,14 @@ from firmware_sim.schedule import OtherLoad, Schedule, Slot
 SCHEDULE = "schedule"
 """Stands for a stage: interrupt, taking a hop and handing it over."""
 LOWEST_CLOCK_MHZ = 1.0
+LONGEST_PERIOD_US = 3600e6
+"""Of other work: an hour, whose cycles fit the draw of its phase on every part."""
 SAMPLE_US = 1e6 / SAMPLE_RATE_HZ
+
+
+def given(value: float) -> str:
+    """A number with every digit that it was given with: what is just above a limit does not read as the limit."""
+    return repr(float(value)).removesuffix(".0")
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,8 @@ class Setting:
     other_us   (cost, period) of other work that goes first, in microseconds
     jitter_us  the interrupt of a hop is served up to so much later
     seed       of every draw
-    raises     ContractError when the part cannot do that, or an interrupt comes later than the driver bears
+    raises     ContractError when the part cannot do that, an interrupt comes later than the driver bears, or other
+               work more seldom than LONGEST_PERIOD_US
     """
 
     part: Part
@@ -57,11 +65,16 @@ class Setting:
     def __post_init__(self) -> None:
         if not LOWEST_CLOCK_MHZ <= self.mhz <= self.part.clock_mhz:
             raise ContractError(
-                f"{self.part.name} runs at {LOWEST_CLOCK_MHZ:g} to {self.part.clock_mhz} MHz, not at {self.mhz:g}"
+                f"{self.part.name} runs at {LOWEST_CLOCK_MHZ:g} to {self.part.clock_mhz} MHz, not at {given(self.mhz)}"
+            )
+        if self.other_us is not None and not self.other_us[1] <= LONGEST_PERIOD_US:
+            raise ContractError(
+                f"other work every {self.other_us[1]:g} us comes too seldom: give a period of at most "
+                f"{LONGEST_PERIOD_US:.0f} us, an hour"
             )
         if not 0 <= self.jitter_us < SAMPLE_US:
             raise ContractError(
-                f"jitter of {self.jitter_us:g} us: the interrupt must be served within a sample, {SAMPLE_US:g} us"
+                f"jitter of {given(self.jitter_us)} us: the interrupt must be served within a sample, {SAMPLE_US:g} us"
             )
 
     @property

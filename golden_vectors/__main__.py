@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
+from firmware_sim.arguments import named_path
 from firmware_sim.contract import ContractError
 from firmware_sim.graph import SCHEMES
 from firmware_sim.parts import TABLE
@@ -64,7 +65,8 @@ def parser() -> Parser:
     command.add_argument(
         "--run", dest="emulate", action="store_true", help="run it in Unicorn as well, counting instructions"
     )
-    command.add_argument("-o", "--out", type=Path, default=BUILD / "selftest.elf", help="(default: build/selftest.elf)")
+    out, shown = BUILD / "selftest.elf", "(default: build/selftest.elf)"
+    command.add_argument("-o", "--out", type=named_path, default=out, help=shown)
     command.set_defaults(run=run_selftest)
 
     command = commands.add_parser("count", parents=[both], help="count the M7's instructions of a hop in an emulator")
@@ -75,12 +77,12 @@ def parser() -> Parser:
     command.add_argument("recording", type=Path, help="WAV or FLAC")
     command.add_argument(
         "--enhanced",
-        type=Path,
+        type=named_path,
         required=True,
         metavar="OUT.wav",
         help=ENHANCED,
     )
-    command.add_argument("--page", type=Path, metavar="OUT.html", help="picture page to write")
+    command.add_argument("--page", type=named_path, metavar="OUT.html", help="picture page to write")
     command.set_defaults(run=run_report)
 
     command = commands.add_parser("memory", help="flash, RAM, code and stack of the image for a Cortex-M7")

@@ -153,8 +153,12 @@ class FullyConnected(Op):
     def _can_pair(self) -> bool:
         """The paired kernels have one scale for all rows; the int8 ones shift right and double the accumulator.
 
+        A weight of -128 does not always fit a halfword with another; `quantize` makes none, another graph may hold it.
+
         They load words, so that `to_c` keeps them from a part of another tensor, which may begin anywhere.
         """
+        if self.inputs[1].values.min() < -127:
+            return False
         if self.rescale is None:
             return isinstance(self.shifts, int)
         one = np.ndim(self.rescale.multiplier) == 0

@@ -206,11 +206,15 @@ class CM7:
 
     def run_network(self, graph: Graph, codes: Ints) -> dict[str, Ints]:
         """See `base.Executor.run_network`."""
-        script = Script()
-        script.steps(codes.astype(f"<{np.dtype(graph.inputs[0].dtype).str[1:]}"))
-        states = _states(self._written(graph, PROFILES[graph.meta["profile"]], script)[OUTPUT])
+        states = self.network_states(graph, codes)
         shown = {"mask": "network.mask", **{name: name for name in graph.states}}
         return {name: states[tap].astype(np.int64) for name, tap in shown.items()}
+
+    def network_states(self, graph: Graph, codes: Ints) -> npt.NDArray[Any]:
+        """What every network step leaves, as `run_script` returns it: counters too."""
+        script = Script()
+        script.steps(codes.astype(f"<{np.dtype(graph.inputs[0].dtype).str[1:]}"))
+        return _states(self._written(graph, PROFILES[graph.meta["profile"]], script)[OUTPUT])
 
     def run_stream(self, graph: Graph | None, stream: StreamInput) -> StreamRun:
         """See `StreamExecutor.run_stream`."""

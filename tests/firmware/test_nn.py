@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import re
+from dataclasses import replace
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +15,12 @@ import pytest
 from export.c_writer import CWriter
 from export.provenance import write_atomic
 from firmware_sim.fixed import Ints
-from firmware_sim.graph import Graph, GraphError, Tensor
+from firmware_sim.graph import GraphError, Tensor
 from firmware_sim.meter import Counter as StreamCounter
 from firmware_sim.network import decode_mask, encode_features
 from firmware_sim.ops import Add, FullyConnected, Logistic, Mul, Op, Quantize, Split, Sub, Tanh
-from firmware_sim.ops.fully_connected import paired_rows, paired_sums
 from golden_vectors.cc import BUILD
-from golden_vectors.executors.c_m7 import CM7
-from golden_vectors.executors.numpy_reference import NumpyReference
 from golden_vectors.m7 import build
-from tests.export.tiny_model import tiny_graph
 from tests.firmware.c_library import DSP, QUICK, SEED, Counter, address, library
 from tests.single_op import boundary, pairs, tensor, whole
 
@@ -31,10 +29,17 @@ HERE = [compiler for compiler in build.COMPILERS if build.missing_compiler(compi
 C_TYPES = {"int8": np.int8, "int16": np.int16}
 
 
-def dense(dtype: str, rows: int, columns: int, *, per_channel: bool = False, relu: bool = False) -> FullyConnected:
-    """A layer with weights at their limits, some rows that saturate, and zero points where the dtype has them."""
+def dense(
+    dtype: str, rows: int, columns: int, *, per_channel: bool = False, relu: bool = False, lowest: bool = False
+) -> FullyConnected:
+    """A layer with weights at their limits, some rows that saturate, and zero points where the dtype has them.
+
+    lowest  a row of -128 as well, which `quantize` never makes
+    """
     weights = RNG.integers(-127, 128, (rows, columns)).astype(np.int8)
     weights[0], weights[1] = 127, -127
+    if lowest:
+        weights[3] = -128
     if dtype == "int16":
         scale = tuple(2.0**-k for k in RNG.integers(5, 9, rows)) if per_channel else 2.0**-7
         bias = (2 * RNG.integers(-(1 << 20), 1 << 20, rows) + 1).astype(np.int64)
@@ -68,6 +73,8 @@ W16 = len(whole("int16"))
 OPS: dict[str, Op] = {
     "dense_i16": dense("int16", 37, 65),
     "dense_i16_relu": dense("int16", 16, 128, relu=True),
+    "dense_i16_lowest": dense("int16", 37, 65, lowest=True),
+    "dense_i8_lowest": dense("int8", 37, 65, lowest=True),
     **{f"dense_i16_{n}_columns": dense("int16", 3 + n % 4, n) for n in (1, 2, 15, 16, 17, 30, 35)},
     "dense_i16_per_channel": dense("int16", 33, 64, per_channel=True),
     "dense_i8": dense("int8", 37, 65),
@@ -98,8 +105,25 @@ OPS: dict[str, Op] = {
 }
 
 
+def resized(op: Op, size: int) -> Op:
+    """The same elementwise op on vectors of another length."""
+    return type(op)(*([replace(t, shape=(size,)) for t in ts] for ts in (op.inputs, op.outputs)), op.attributes)
+
+
+SHORT = {
+    f"{name}_of_{n}": resized(op, n)
+    for name, op in OPS.items()
+    if op.kind not in ("FULLY_CONNECTED", "LOGISTIC", "TANH")
+    for n in (1, 2, 3, 5, 17)
+}
+"""Lengths that leave elements over where kernels take them by twos and fours."""
+OPS |= SHORT
+
+
 def inputs_of(name: str, op: Op) -> list[Ints]:
     """The whole domain where it is small, every pair of boundary values, or loud and quiet rows."""
+    if name in SHORT:
+        return corners(op)
     if len(op.operands) == 2:
         return list(PAIRS_I8 if op.outputs[0].dtype == "int8" else PAIRS_I16)
     x = op.inputs[0]
@@ -109,6 +133,14 @@ def inputs_of(name: str, op: Op) -> list[Ints]:
     rows = RNG.integers(low, high + 1, (60, x.shape[0])) >> RNG.integers(0, 12, (60, 1))
     rows[0], rows[1] = low, high
     return [rows & ~1 if x.dtype == "int16" else rows]
+
+
+def corners(op: Op) -> list[Ints]:
+    """Rows with every combination of the ends of the range in every element, then rows of boundary values."""
+    random, (x, *_) = np.random.default_rng(0), op.inputs
+    ends = np.array(list(product(x.limits, repeat=len(op.operands))))
+    rows = [np.repeat(column[:, np.newaxis], x.shape[0], axis=1) for column in ends.T]
+    return [np.concatenate([row, random.choice(boundary(x.dtype), (60, x.shape[0]))]) for row in rows]
 
 
 @cache
@@ -149,24 +181,17 @@ def run_c(
     return np.stack(out), counter.saturations
 
 
+@pytest.mark.parametrize("flags", [QUICK, DSP], ids=["plain", "dsp"])
 @pytest.mark.parametrize("name", OPS)
-def test_a_kernel_against_its_page(name: str) -> None:
+def test_a_kernel_against_its_page(name: str, flags: tuple[str, ...]) -> None:
     op = OPS[name]
     operands = inputs_of(name, op)
     rows = [np.atleast_2d(x) for x in operands]
     counter = StreamCounter(len(rows[0]))
     expected = op.run(rows, counter)[0]
-    got, saturations = run_c(name, op, operands)
+    got, saturations = run_c(name, op, operands, flags)
     np.testing.assert_array_equal(got, expected)
     assert saturations == counter.saturations.sum()
-
-
-@pytest.mark.parametrize("name", [name for name in OPS if name.startswith("dense")])
-def test_dual_multiply_accumulates_give_the_bits_of_plain_c(name: str) -> None:
-    operands = inputs_of(name, OPS[name])
-    plain, dsp = (run_c(name, OPS[name], operands, flags) for flags in (QUICK, DSP))
-    np.testing.assert_array_equal(dsp[0], plain[0])
-    assert dsp[1] == plain[1]
 
 
 @pytest.mark.parametrize("name", [name for name in OPS if name.startswith("dense")])
@@ -175,60 +200,6 @@ def test_rows_that_share_halfwords_give_the_bits_of_rows_alone(name: str) -> Non
     alone, paired = (run_c(name, OPS[name], operands, paired=choice) for choice in (False, True))
     np.testing.assert_array_equal(paired[0], alone[0])
     assert paired[1] == alone[1]
-
-
-def test_paired_rows_stand_as_the_header_says() -> None:
-    weights = np.arange(15).reshape(5, 3)
-    pairs = paired_rows(weights).tolist()
-    b_over_a = [[(pair >> 8, pair & 255) for pair in pairs[start : start + 8]] for start in (0, 8)]
-    assert b_over_a[0] == [(3, 0), (4, 1), (9, 6), (10, 7), (5, 2), (0, 0), (11, 8), (0, 0)]
-    assert b_over_a[1] == [(0, 12), (0, 13), (0, 0), (0, 0), (0, 14), (0, 0), (0, 0), (0, 0)]
-    assert paired_rows(np.array([[-1], [127], [-127], [-127]])).tolist() == [256 * 127 - 1, 0, -257 * 127, 0]
-    with pytest.raises(GraphError, match="a weight of -128"):
-        paired_rows(np.full((4, 2), -128))
-
-
-def test_sums_of_paired_rows_begin_with_their_biases() -> None:
-    biases = np.array([5, -3, -(1 << 31), (1 << 31) - 1, -1])
-    words = paired_sums(biases)
-    assert words.shape == (2, 6)
-    assert words.min() >= 0
-    both = (words[:, [2, 5]] << 32 | words[:, [1, 4]]).astype(np.int64)
-    row_a = words[:, [0, 3]].astype(np.uint32).view(np.int32).astype(np.int64)
-    found = np.stack([row_a, (both - row_a) >> 8], axis=2).reshape(-1)
-    np.testing.assert_array_equal(found, [*biases, 0, 0, 0])
-
-
-@pytest.mark.parametrize("hidden", [3, 17, 30, 50, 81])
-@pytest.mark.parametrize("scheme", ["int16x8", "int8"])
-@pytest.mark.parametrize("compiler", HERE)
-def test_the_scheduled_loop_takes_every_number_of_columns_and_rows(compiler: str, scheme: str, hidden: int) -> None:
-    assert_equal_steps(tiny_graph(scheme, hidden), CM7(compiler))
-
-
-@pytest.mark.parametrize("flag", ["-O0", "-fno-omit-frame-pointer"])
-@pytest.mark.parametrize("compiler", HERE)
-def test_builds_for_a_debugger_give_the_same_bits(compiler: str, flag: str) -> None:
-    assert_equal_steps(tiny_graph("int16x8", 33), CM7(compiler, (*build.DSP, flag)))
-
-
-def assert_equal_steps(graph: Graph, device: CM7) -> None:
-    """The network on random codes, every eighth step of them at the ends of the range."""
-    limits = np.iinfo(C_TYPES[graph.inputs[0].dtype])
-    codes = np.random.default_rng(0).integers(limits.min, limits.max + 1, (40, SEED.bins)) & ~1
-    codes[::8] = np.where(codes[::8] < 0, limits.min, limits.max - 1)
-    expected, got = NumpyReference().run_network(graph, codes), device.run_network(graph, codes)
-    for name, values in expected.items():
-        np.testing.assert_array_equal(got[name], values, err_msg=name)
-        assert len(np.unique(values)) > 10
-
-
-def test_a_vector_that_may_begin_anywhere_takes_the_rows() -> None:
-    """The paired kernels load words: a part of another tensor is not for them."""
-    op, writer = dense("int16", 4, 6), CWriter(paired=True)
-    writer.view(op.inputs[0], tensor("whole", "int16", 9, 1.0), 3)
-    op.to_c(writer)
-    assert "fully_connected_i16(net->whole + 3" in writer.calls[0]
 
 
 def test_saturation_is_reached_wherever_a_kernel_limits() -> None:

@@ -247,6 +247,8 @@ def test_the_hooks_of_the_readme_build(tmp_path: Path, monkeypatch: pytest.Monke
     [
         (["--part", "z80"], "golden_vectors: argument --part: invalid choice: 'z80'"),
         (["--board", "nowhere.c"], r"golden_vectors: \S*nowhere.c: no such file"),
+        (["-o", ""], "golden_vectors: argument -o/--out: '' names no file"),
+        (["-o", "/"], "golden_vectors: argument -o/--out: '/' names no file"),
         (["-o", "pyproject.toml/selftest.elf"], r"golden_vectors: pyproject.toml/selftest.elf: cannot be written"),
     ],
 )

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from firmware_sim.__main__ import MODELS
+from firmware_sim import parts
+from firmware_sim.__main__ import MODELS, main
 from firmware_sim.contract import STAGES, ContractError
 from firmware_sim.graph import Graph
 from firmware_sim.parts import (
@@ -56,6 +61,64 @@ def test_without_a_network_there_is_none_to_count() -> None:
 def test_a_model_that_nobody_counted_is_refused(graphs: dict[str, Graph]) -> None:
     with pytest.raises(ContractError, match=r"this int16x8 model were not counted: .* golden_vectors count --bless"):
         instructions_of(graphs["int16x8"])
+
+
+@pytest.fixture
+def damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str | None], None]]:
+    """Puts a text in the place of the table; None: there is none."""
+
+    def place(text: str | None) -> None:
+        monkeypatch.setattr(parts, "TABLE", tmp_path / "m7_instructions.json")
+        if text is not None:
+            parts.TABLE.write_text(text, "utf-8")
+        table.cache_clear()
+
+    yield place
+    table.cache_clear()
+
+
+def changed(*keys: str, value: object) -> str:
+    """The blessed table with another value at the end of some keys."""
+    loaded = inner = json.loads(parts.TABLE.read_text())
+    for key in keys[:-1]:
+        inner = inner[key]
+    inner[keys[-1]] = value
+    return json.dumps(loaded)
+
+
+DAMAGED = {
+    "missing": (None, "No such file"),
+    "cut": ("{", "Expecting property name"),
+    "empty": ("", "Expecting value"),
+    "not ASCII": ("\u00e9", "can't decode"),
+    "too deep": ("[" * 100_000, "recursion"),
+    "a list": ("[]", "list indices"),
+    "a number": ("1", "not subscriptable"),
+    "without schemes": ('{"hops": {}}', "it has no 'int16x8'"),
+    "without a stage": (changed("hops", "int8", "noise", value={}), "it has no"),
+    "without calls": (changed("schedule", value={}), "it has no 'interrupt'"),
+    "without graphs": (changed("graphs", value={}), "it has no 'int16x8'"),
+    "a digest of nothing": (changed("graphs", "int8", value=None), "a digest is not text"),
+    "a count of text": (changed("schedule", "begin", value="9"), "a count is not a whole number"),
+    "a negative count": (changed("hops", "int8", "noise", "loop", value=-1), "a count is not a whole number"),
+    "an endless count": (changed("hops", "int8", "noise", "loop", value=float("inf")), "a count is not a whole"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_table_is_named_in_one_line_with_its_remedy(
+    name: str, damage: Callable[[str | None], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, reason = DAMAGED[name]
+    damage(text)
+    sound = Path(__file__).parents[1] / "data" / "noisy.wav"
+    assert (
+        main([str(sound), "--part", "stm32h743", "--wiener-only", "--timeline", str(parts.TABLE.parent / "t.svg")]) == 1
+    )
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"stapes: {parts.TABLE}: not the instruction counts (")
+    assert reason in line
+    assert line.endswith("): restore it, or count again (python -m golden_vectors count --bless)")
 
 
 def test_the_model_gives_the_range_that_it_states() -> None:

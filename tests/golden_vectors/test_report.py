@@ -302,6 +302,14 @@ def test_bad_files_are_one_line(
     assert message in err
 
 
+@pytest.mark.parametrize("option", ["--enhanced", "--page"])
+def test_a_path_that_names_no_file_is_one_line(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["report", "a.wav", "--enhanced", "b.wav", option, ""])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"argument {option}: '' names no file" in line
+
+
 def test_a_page_without_matplotlib_is_refused_before_any_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
