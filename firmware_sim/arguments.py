@@ -15,10 +15,10 @@ from firmware_sim.audio import CONTAINERS, AudioError
 from firmware_sim.contract import PROFILES
 from firmware_sim.graph import SCHEMES
 from firmware_sim.offline import digest_path
-from firmware_sim.parts import PARTS
+from firmware_sim.parts import ENDS, PARTS
 from firmware_sim.simulation import Setting
 
-SIMULATED = ("clock_mhz", "other_load", "jitter_us", "seed", "timeline")
+SIMULATED = ("assume", "clock_mhz", "other_load", "jitter_us", "seed", "timeline")
 """Options of a simulated part."""
 
 
@@ -160,12 +160,13 @@ def add_simulation(p: Parser) -> None:
     """Options of a device in time."""
     g = p.add_argument_group("a device in time", "cycles are modelled from counted instructions, not measured")
     g.add_argument("--part", choices=PARTS, help="simulate the hop schedule on this part: load, overruns, a timeline")
+    g.add_argument("--assume", choices=ENDS, help="where in the model's ranges the chip is (default: typical)")
     g.add_argument("--clock-mhz", type=above_zero, metavar="F", help="core clock (default: the part's highest)")
     g.add_argument(
         "--other-load", type=cost_and_period, metavar="COST/PERIOD", help="other work first, in us: 900/3000"
     )
     g.add_argument("--jitter-us", type=at_least_zero, metavar="US", help="how late an interrupt may be (default: 5)")
-    g.add_argument("--seed", type=whole, metavar="N", help="of every draw (default: 1)")
+    g.add_argument("--seed", type=whole, metavar="N", help="of jitter and other load (default: 1)")
     g.add_argument("--timeline", type=picture_path, metavar="FILE.svg", help="default: beside the output, or here")
 
 
@@ -190,7 +191,7 @@ def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def setting_of(arguments: argparse.Namespace) -> Setting:
     """The simulated device; raises ContractError when the part cannot do that."""
-    given = {"jitter_us": arguments.jitter_us, "seed": arguments.seed}
+    given = {"jitter_us": arguments.jitter_us, "seed": arguments.seed, "assume": arguments.assume}
     chosen = {name: value for name, value in given.items() if value is not None}
     return Setting(PARTS[arguments.part], arguments.clock_mhz, arguments.other_load, **chosen)
 

@@ -1,18 +1,23 @@
 """Named microcontrollers, and a MODEL of the cycles that a hop takes on them. It is a model: nothing here was measured.
 
 Instructions are exact (m7_instructions.json: counted in an emulator, worst hop of each kind). What turns them into
-cycles is a range, low / typical / high, of three assumptions:
+cycles is three constants of a chip that nobody has measured yet; each is a range, low / typical / high:
 
     cycles per instruction   the Cortex-M7 issues two instructions a cycle when they do not depend on each other and
                              only one loads: 0.65 for well paired code, 0.9 for code that waits for its loads. The
                              front end shifts 64-bit values and branches more: 0.75 to 1.15
+    code in flash            its instruction cache (or the ART accelerator) is taken to be on. The loops of the network
+                             stay in 4 KB; high adds a third for those that do not. The front end does not stay: some
+                             600 lines a hop at 8 cycles (7 wait states at 216 MHz), high: three times as many
     cycles per cache line    the weights do not fit the data cache, so all of them stream every hop: the core waits
-                             for each line of 32 bytes. Nothing where the weights lie in tightly coupled memory
-    code, state and tables   run from ITCM and lie in DTCM, without waits, as port/m7/sections.ld places them; code
-                             that runs from flash instead costs wait states that this model does not have
+                             for each line of 32 bytes. Low: the beats of the bus alone; high: with its whole latency.
+                             Bus and core are taken to be slowed together: a lower clock keeps the cycles of a line.
+                             OCRAM is taken to run at a quarter of the core's clock: four beats are 16 cycles
+    state and tables         lie in DTCM, without waits
 
-For a kernel of 1.66 instructions per MAC this gives 1.3 to 2.0 cycles per MAC on the STM32H743, the estimate from
-which this project started. Emulators count instructions; only silicon counts cycles.
+Code and weights lie where the part's link script puts them (firmware/port/m7); tests hold the parts against it. For a
+kernel of 1.66 instructions per MAC this gives 1.3 to 2.0 cycles per MAC on the STM32H743, the estimate from which this
+project started. Emulators count instructions; only silicon counts cycles.
 """
 
 from __future__ import annotations
@@ -23,8 +28,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from firmware_sim.contract import STAGES, ContractError
 from firmware_sim.graph import SCHEMES, Graph
@@ -47,17 +50,17 @@ class Range:
     typical: float
     high: float
 
-    def draw(self, random: np.random.Generator) -> float:
-        """One value of the triangular distribution."""
-        return float(random.triangular(self.low, self.typical, self.high)) if self.high > self.low else self.low
-
     def __getitem__(self, name: str) -> float:
         return float(getattr(self, name))
 
 
 ENDS = ("low", "typical", "high")
-NETWORK_CPI = Range(0.65, 0.75, 0.90)
-FRONT_END_CPI = Range(0.75, 0.90, 1.15)
+TYPICAL = "typical"
+CPI: Mapping[str, Mapping[str, Range]] = {
+    "ITCM": {"network": Range(0.65, 0.75, 0.90), "front_end": Range(0.75, 0.90, 1.15)},
+    "FLASH": {"network": Range(0.65, 0.80, 1.20), "front_end": Range(0.75, 1.05, 1.55)},
+}
+"""Memory of the code -> cycles per instruction of the network's stage and of everything else."""
 
 
 @dataclass(frozen=True)
@@ -66,21 +69,46 @@ class Part:
 
     clock_mhz    its highest core clock
     line_cycles  core cycles that a line of weights costs
-    weights_in   where they lie
+    code         memory that a hop's code runs from, a key of CPI: what its link script calls CODE
+    weights      memory that the weights stream from: what its link script calls WEIGHTS
+    weights_in   what that memory is
     """
 
     name: str
     clock_mhz: int
     line_cycles: Range
+    code: str
+    weights: str
     weights_in: str
+
+    @property
+    def ranges(self) -> dict[str, Range]:
+        """Assumptions: "network" and "front_end" in cycles per instruction, "line" in cycles per line of weights."""
+        return {**CPI[self.code], "line": self.line_cycles}
 
 
 PARTS = {
     part.name: part
     for part in (
-        Part("stm32h743", 480, Range(7, 11, 16), "AXI SRAM, 64 bit at 240 MHz, behind a data cache of 16 KB"),
-        Part("stm32f746", 216, Range(8, 12, 18), "SRAM1, 32 bit at the core's clock, behind a data cache of 4 KB"),
-        Part("imxrt1062", 600, Range(0, 0, 1), "DTCM, 384 KB of FlexRAM, without waits"),
+        Part(
+            "stm32h743",
+            480,
+            Range(7, 11, 16),
+            "ITCM",
+            "SRAM",
+            "AXI SRAM, 64 bit at half the clock, data cache of 16 KB",
+        ),
+        Part(
+            "stm32f746", 216, Range(8, 12, 18), "FLASH", "SRAM", "SRAM1, 32 bit at the core's clock, data cache of 4 KB"
+        ),
+        Part(
+            "imxrt1062",
+            600,
+            Range(16, 26, 40),
+            "ITCM",
+            "SRAM",
+            "OCRAM, 64 bit at a quarter of the clock, data cache of 32 KB",
+        ),
     )
 }
 """The default of the link scripts first."""
@@ -88,7 +116,10 @@ PARTS = {
 
 @dataclass(frozen=True)
 class Instructions:
-    """Instructions of a model's hops: kind -> stage (and LOOP) -> count; of the calls of the schedule."""
+    """Instructions of a model's hops: kind -> stage (in order, LOOP last) -> count; of the calls of the schedule.
+
+    weight_bytes  weights and biases with their padding, which stream through the core at each hop of an ear
+    """
 
     hops: Mapping[str, Mapping[str, int]]
     schedule: Mapping[str, int]
@@ -123,6 +154,7 @@ def _check(loaded: Mapping[str, Any]) -> None:
     """Every entry that the model reads is there; raises KeyError, TypeError or ValueError."""
     counts = [loaded["hops"][s][kind][stage] for s in SCHEMES for kind in HOP_KINDS for stage in (*STAGES, LOOP)]
     counts += [loaded["schedule"][call] for call in SCHEDULE_CALLS]
+    counts += [loaded["weight_bytes"][s] for s in SCHEMES]
     if not all(type(n) is int and 0 < n < 1 << 32 for n in counts):
         raise ValueError("a count is not a whole number in [1, 2^32)")
     if not all(isinstance(loaded["graphs"][s], str) for s in SCHEMES):
@@ -141,20 +173,19 @@ def instructions_of(graph: Graph | None) -> Instructions:
             f"the instructions of this {scheme} model were not counted: leave out --model, "
             "or bless it (python -m golden_vectors count --bless)"
         )
-    hops = counted["hops"][scheme]
+    hops = {
+        kind: {stage: counts[stage] for stage in (*STAGES, LOOP)} for kind, counts in counted["hops"][scheme].items()
+    }
     if graph is None:
         hops = {kind: {**stages, "network": 0} for kind, stages in hops.items()}
         return Instructions(hops, counted["schedule"], 0)
-    weights = (t for op in graph.ops if op.kind == "FULLY_CONNECTED" for t in op.inputs[1:2])
-    return Instructions(hops, counted["schedule"], sum(t.values.size for t in weights))
+    return Instructions(hops, counted["schedule"], counted["weight_bytes"][scheme])
 
 
-def stage_cycles(
-    part: Part, instructions: Mapping[str, int], weight_bytes: int, cpi: Mapping[str, float]
-) -> dict[str, float]:
+def stage_cycles(instructions: Mapping[str, int], weight_bytes: int, cpi: Mapping[str, float]) -> dict[str, float]:
     """Stage -> cycles by the model.
 
-    cpi  "network" and "front_end" in cycles per instruction, "line" in cycles per line of weights
+    cpi  values of `Part.ranges`
     """
     cycles = {stage: n * cpi["network" if stage == "network" else "front_end"] for stage, n in instructions.items()}
     if cycles["network"]:
@@ -164,10 +195,4 @@ def stage_cycles(
 
 def assumed(part: Part, end: str) -> dict[str, float]:
     """All assumptions at one of ENDS."""
-    return {"network": NETWORK_CPI[end], "front_end": FRONT_END_CPI[end], "line": part.line_cycles[end]}
-
-
-def drawn(part: Part, random: np.random.Generator) -> dict[str, float]:
-    """All assumptions drawn from their ranges."""
-    ranges = {"network": NETWORK_CPI, "front_end": FRONT_END_CPI, "line": part.line_cycles}
-    return {name: assumption.draw(random) for name, assumption in ranges.items()}
+    return {name: values[end] for name, values in part.ranges.items()}

@@ -21,6 +21,7 @@ from golden_vectors.executors.base import StreamInput
 from golden_vectors.executors.c_host import HostDevice
 from golden_vectors.executors.c_m7 import Script, count_hops, run_script
 from golden_vectors.m7.build import build_m7
+from golden_vectors.m7.elf import Elf
 from golden_vectors.m7.emulator import HopCounter, run_unicorn
 from golden_vectors.m7.image import Image
 from golden_vectors.vector import write
@@ -40,6 +41,7 @@ def count(graphs: Mapping[str, Graph]) -> dict[str, Any]:
         "graphs": {scheme: graph.digest for scheme, graph in graphs.items()},
         "hops": {scheme: _hops(graph, pcm) for scheme, graph in graphs.items()},
         "schedule": _schedule(graphs["int16x8"], pcm[: 4 * PROFILE.hop_samples]),
+        "weight_bytes": {scheme: _weight_bytes(graph) for scheme, graph in graphs.items()},
     }
 
 
@@ -66,6 +68,12 @@ def _schedule(graph: Graph, pcm: npt.NDArray[np.int16]) -> dict[str, int]:
         run_script(image, script, partial(run_unicorn, counter=counter))
         worst[call] = max(sum(n for (phase, _), n in one.items() if phase == "") for one in counter.calls)
     return worst
+
+
+def _weight_bytes(graph: Graph) -> int:
+    """Bytes of the linked image's weights and biases, padding included: what streams every hop."""
+    section = Elf.load(build_m7(graph, PROFILE, compiler=COMPILER)).section(".weights")
+    return section.size if section is not None else 0
 
 
 def bless(table: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from firmware_sim.parts import FRONT_END_CPI, instructions_of
+from firmware_sim.parts import CPI, instructions_of
 
 HOP_US = 4000.0
 
@@ -10,4 +10,8 @@ HOP_US = 4000.0
 def need_mhz() -> float:
     """Core clock at which a hop with an adapting noise PSD takes its whole period, by the typical cycle model."""
     counted = instructions_of(None)
-    return FRONT_END_CPI.typical * (sum(counted.hops["noise"].values()) + sum(counted.schedule.values())) / HOP_US
+    return (
+        CPI["ITCM"]["front_end"].typical
+        * (sum(counted.hops["noise"].values()) + sum(counted.schedule.values()))
+        / HOP_US
+    )

@@ -40,7 +40,7 @@ def run(*arguments: str) -> int:
 def test_a_part_alone_prints_its_load_and_writes_a_timeline_here(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*H7) == 0
     out = capsys.readouterr().out
-    for line in ("part     stm32h743 at 480 MHz", "load ", "headroom ", "worst ", "schedule 125 hops: 125 on time"):
+    for line in ("part     stm32h743 at 480 MHz", "load ", "headroom ", "slowest ", "schedule 125 hops: 125 on time"):
         assert f"\n{line}" in out
     assert out.splitlines()[-1] == "wrote noisy.timeline.svg"
     assert Path("noisy.timeline.svg").read_text().startswith("<svg ")
@@ -78,9 +78,11 @@ def test_align_takes_the_whole_latency_out(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_options_reach_the_device(capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = arguments_of([*H7, "--clock-mhz", "100", "--other-load", "1e3/8e3", "--jitter-us", "0", "--seed", "7"])
+    arguments = arguments_of(
+        [*H7, "--clock-mhz", "100", "--other-load", "1e3/8e3", "--jitter-us", "0", "--seed", "7", "--assume", "low"]
+    )
     part = setting_of(arguments).part
-    assert setting_of(arguments) == Setting(part, 100.0, (1000.0, 8000.0), 0.0, 7)
+    assert setting_of(arguments) == Setting(part, 100.0, (1000.0, 8000.0), 0.0, 7, "low")
     assert run(*H7, "--other-load", "900/3000", "--cost") == 0
     out = capsys.readouterr().out
     assert "other load 900 of every 3000 us" in out
@@ -91,6 +93,8 @@ REFUSED = {
     "clock without a part": (2, ["noisy.wav", "-o", "o.wav", "--clock-mhz", "60"], "--clock-mhz is for a simulated"),
     "load without a part": (2, ["noisy.wav", "-o", "o.wav", "--other-load", "1/2"], "--other-load is for a simulated"),
     "jitter without a part": (2, ["noisy.wav", "-o", "o.wav", "--jitter-us", "0"], "name it with --part"),
+    "assumption without a part": (2, ["noisy.wav", "-o", "o.wav", "--assume", "low"], "--assume is for a simulated"),
+    "unknown assumption": (2, [*H7, "--assume", "worst"], "invalid choice: 'worst'"),
     "seed without a part": (2, ["noisy.wav", "-o", "o.wav", "--seed", "0"], "name it with --part"),
     "picture without a part": (2, ["noisy.wav", "-o", "o.wav", "--timeline", "t.svg"], "name it with --part"),
     "no output and no part": (2, ["noisy.wav"], "-o/--output"),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from itertools import combinations
 from xml.etree import ElementTree
 
 import numpy as np
 
-from firmware_sim.contract import PROFILES, WIENER_ALONE
+from firmware_sim.contract import PROFILES, STAGES, WIENER_ALONE
 from firmware_sim.frame_loop import FrameLoop
-from firmware_sim.parts import PARTS
+from firmware_sim.parts import LOOP, PARTS
 from firmware_sim.ping_pong import Status
-from firmware_sim.simulation import Setting, Simulation
-from firmware_sim.timeline import COLOURS, COLUMNS, LEFT, RIGHT, WIDTH, picture
+from firmware_sim.simulation import SCHEDULE, Setting, Simulation
+from firmware_sim.timeline import COLOURS, COLUMNS, FULL_PERIODS, OTHER_COLOUR, RIGHT, STAGE_COLOURS, WIDTH, picture
 from tests import signals
 from tests.firmware_sim.clocks import need_mhz
 
@@ -32,10 +34,36 @@ def texts(svg: ElementTree.Element) -> list[str]:
 
 def test_a_quiet_device_shows_every_hop_in_time() -> None:
     svg, _ = drawn(40, Setting(PARTS["stm32h743"]))
-    assert texts(svg)[0] == "Stapes on stm32h743 at 480 MHz: cycles are modelled, not measured"
+    assert texts(svg)[0] == "Stapes on stm32h743 at 480 MHz: cycles are modelled (typical), not measured"
     fates = [title.text for title in svg.iter(f"{SVG}title") if "hop " in str(title.text)]
-    assert fates == [f"hop {i}: on_time" for i in range(40)]
-    assert "0.16 s" in texts(svg)
+    assert [fate.split(",")[0] for fate in map(str, fates)] == [f"hop {i}: on time" for i in range(40)]
+    for tick in ("0 ms", "2 ms", "4 ms", "6 ms", "0 s", "0.08 s", "0.16 s"):
+        assert tick in texts(svg)
+    assert not list(svg.iter(f"{SVG}path"))
+    assert not any("_" in text for text in texts(svg))
+
+
+def test_the_stages_of_a_hop_are_drawn_in_the_order_in_which_they_run() -> None:
+    svg, simulation = drawn(9, Setting(PARTS["stm32h743"]))
+    tips = [str(rect.findtext(f"{SVG}title")) for rect in svg.iter(f"{SVG}rect")]
+    stages = [tip.split(":")[0] for tip in tips if tip.endswith("cycles")]
+    order = [stage.replace("_", " ") for stage in (*STAGES, LOOP, SCHEDULE)]
+    assert stages == order * len(simulation.hops)
+    assert list(STAGE_COLOURS) == [*STAGES, LOOP, SCHEDULE]
+
+
+def test_no_two_colours_of_the_legend_are_alike() -> None:
+    shades = [tuple(bytes.fromhex(c[1:])) for c in (*COLOURS.values(), *STAGE_COLOURS.values(), OTHER_COLOUR)]
+    for one, other in combinations(shades, 2):
+        assert math.dist(one, other) > 30
+
+
+def test_bars_that_are_cut_are_marked() -> None:
+    svg, simulation = drawn(60, Setting(PARTS["stm32h743"], clock_mhz=0.5 * need_mhz()))
+    period = simulation.schedule.period
+    beyond = sum(hop.slot.finish - hop.slot.hop * period > FULL_PERIODS * period for hop in simulation.hops)
+    assert len(list(svg.iter(f"{SVG}path"))) == beyond + 1 > 5, "one of them explains"
+    assert "beyond 1.5 periods" in texts(svg)
 
 
 def test_the_close_up_begins_before_the_first_hop_that_was_not_played() -> None:
@@ -68,4 +96,8 @@ def test_everything_lies_inside_the_picture() -> None:
             assert y + tall <= height
             assert x + width <= WIDTH - RIGHT + 4
             assert width >= 0
-        assert LEFT > 0
+        for text in svg.iter(f"{SVG}text"):
+            reach = {"start": 1.0, "middle": 0.5, "end": 0.0}[str(text.get("text-anchor"))]
+            width = 0.56 * float(str(text.get("font-size"))) * len(str(text.text))
+            assert float(str(text.get("x"))) + reach * width <= WIDTH
+            assert float(str(text.get("x"))) - (1 - reach) * width >= 0
