@@ -1,4 +1,4 @@
-"""The door of the witness: generate, verify, selftest, report, memory."""
+"""The door of the witness: generate, verify, selftest, count, report, memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from golden_vectors.vector import DIRECTORY, load_all, write
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 ENHANCED = "its enhanced file, as firmware_sim writes it: compared, or written where there is none"
-BOARD = "C of a board: stapes_board_init, stapes_print, stapes_exit, as far as it has them"
+BOARD = "C of a board: stapes_board_init, stapes_print, stapes_exit, as far as it has them; not with --run"
 MODEL, MODEL_INT8 = ROOT / "firmware_sim" / "model.npz", ROOT / "firmware_sim" / "model_int8.npz"
 
 
@@ -130,12 +130,14 @@ def run_verify(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def run_selftest(arguments: argparse.Namespace, console: Console) -> int:
-    """selftest --part PART -o IMAGE.elf [--run]."""
-    bench = verify.Bench(load_all(arguments.vectors, CASES), generate.load_graphs(_models(arguments)))
+    """selftest --part PART -o IMAGE.elf [--run | --board FILE.c ...]."""
+    if arguments.emulate and arguments.board:
+        raise WitnessError("--run has no board for the hooks of --board: leave one of the two out")
     board = tuple(path.resolve() for path in arguments.board)
     missing = [path for path in board if not path.is_file()]
     if missing:
         raise WitnessError(f"{missing[0]}: no such file")
+    bench = verify.Bench(load_all(arguments.vectors, CASES), generate.load_graphs(_models(arguments)))
     made = selftest.build_selftest(bench, arguments.scheme, PROFILE, arguments.part, arguments.compiler, board)
     write(arguments.out.parent, arguments.out.name, made.elf)
     print_selftest(made, _relative(arguments.out), console)

@@ -1,4 +1,4 @@
-"""What verify and report print."""
+"""What verify, selftest, count and report print."""
 
 from __future__ import annotations
 
@@ -96,7 +96,8 @@ def rows(report: Report) -> dict[str, str]:
 
 def print_counts(rows: Sequence[Sequence[str]], schedule: Mapping[str, int], console: Console) -> None:
     """Instructions of every stage by scheme and kind of hop (the first row is the head), and of the schedule."""
-    table = Table(title="Cortex-M7, emulated: instructions of the worst hop of each kind (not cycles)", box=SIMPLE_HEAD)
+    title = "Cortex-M7, emulated: instructions (not cycles), worst hop of each stage and kind; a hop is their sum"
+    table = Table(title=title, box=SIMPLE_HEAD)
     for i, head in enumerate(rows[0]):
         table.add_column(head, justify="right" if i else "left")
     for row in rows[1:]:

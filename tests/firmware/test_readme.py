@@ -8,13 +8,18 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 
+from export.__main__ import main as export
 from export.c_writer import write_c
 from firmware_sim.contract import PROFILES
 from firmware_sim.frame_loop import FrameLoop
 from firmware_sim.graph import Graph
 from golden_vectors.cc import FIRMWARE, ROOT, WARNINGS, find_compiler
+from golden_vectors.m7.build import COMPILERS, missing_compiler
+
+HERE = [compiler for compiler in COMPILERS if missing_compiler(compiler) is None]
 
 BOARD = """
 #include <stdbool.h>
@@ -33,15 +38,19 @@ def block(language: str, index: int = 0) -> str:
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)[index]
 
 
+def words_of(line: str) -> list[str]:
+    """A command of the README as a shell sees it; its one pattern is that of the firmware's sources."""
+    sources = [f"firmware/{path.name}" for path in sorted(FIRMWARE.glob("*.c"))]
+    return [w for word in shlex.split(line) for w in (sources if "*" in word else [word])]
+
+
 def build(folder: Path, graph: Graph) -> Path:
     """The README's program, with a file for microphone and receiver, by the README's build line."""
     write_c(graph, PROFILES["seed"], folder / "build")
     (folder / "firmware").symlink_to(FIRMWARE)
     (folder / "main.c").write_text(block("c"))
     (folder / "board.c").write_text(BOARD)
-    _, *line = shlex.split(block("sh"))
-    sources = [str(p.relative_to(folder)) for p in sorted((folder / "firmware").glob("*.c"))]
-    words = [w for word in line for w in (sources if "*" in word else [word])]
+    _, *words = words_of(block("sh"))
     compiler = find_compiler()
     assert compiler is not None
     subprocess.run([*compiler, *WARNINGS, *words, "board.c"], cwd=folder, check=True)
@@ -63,3 +72,21 @@ def test_the_program_with_two_ears_and_a_schedule_compiles(tmp_path: Path) -> No
     includes = [f"-I{path}" for path in (tmp_path, FIRMWARE, FIRMWARE / "cmsis_stubs")]
     command = [*(find_compiler() or ()), "-std=c11", *WARNINGS, *includes, "-c", "main.c", "-o", "main.o"]
     subprocess.run(command, cwd=tmp_path, check=True)
+
+
+@pytest.mark.parametrize("compiler", HERE)
+def test_the_lines_for_a_project_of_a_cortex_m7_build_its_paired_kernels(
+    compiler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "firmware").symlink_to(FIRMWARE)
+    translate, compile_ = block("sh", 1).split("\n", maxsplit=1)
+    assert translate.startswith("python -m export ")
+    assert export(shlex.split(translate)[3:]) == 0
+    name, core, state, *words = words_of(compile_)
+    assert [name, core, state] == list(COMPILERS["gcc"][:3])
+    chosen = [name, core, state] if compiler == "gcc" else COMPILERS[compiler]
+    subprocess.run([*chosen, *WARNINGS, *words], check=True)
+    objects = {path.stem: path.read_bytes() for path in tmp_path.glob("*.o")}
+    assert set(objects) == {"stapes_model", *(path.stem for path in FIRMWARE.glob("*.c"))}
+    assert b".rodata.gru0_x_n_w_pairs_i16" in objects["stapes_model"]

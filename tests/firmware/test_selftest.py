@@ -216,25 +216,35 @@ void stapes_exit(uint32_t status) { semihost_exit(status + 40U); }
 """
 
 
-def test_the_door_builds_and_runs_it_with_the_hooks_of_a_board(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_door_builds_it_with_the_hooks_of_a_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selftest, "CASES", FEW)
     (tmp_path / "board.c").write_text(BOARD)
     out = tmp_path / "new" / "selftest.elf"
-    status = main(["selftest", "--run", "--board", str(tmp_path / "board.c"), "-o", str(out)])
-    printed = capsys.readouterr().out
-    assert status == 40
-    assert "|dry_wet|: |70| equal\n" in printed
+    assert main(["selftest", "--board", str(tmp_path / "board.c"), "-o", str(out)]) == 0
     assert struct.unpack_from("<4s", out.read_bytes()) == (b"\x7fELF",)
     assert [path.name for path in out.parent.iterdir()] == ["selftest.elf"]
+    ended = run_unicorn(out, {}, DEFAULT_PART)
+    assert ended.status == 40
+    assert "|dry_wet|: |70| equal\n" in ended.printed
+
+
+def test_the_door_runs_it(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selftest, "CASES", FEW)
+    assert main(["selftest", "--run", "-o", str(tmp_path / "selftest.elf")]) == 0
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[-1] == "PASS: 2 vectors, 150 hops and steps"
+    assert re.search(r"  network: \d+, \d+\n", printed)
+
+
+def readme_hooks() -> str:
+    readme = (FIRMWARE / "README.md").read_text()
+    (hooks,) = (text for text in re.findall(r"```c\n(.*?)```", readme, re.DOTALL) if "stapes_print" in text)
+    return str(hooks)
 
 
 def test_the_hooks_of_the_readme_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selftest, "CASES", FEW)
-    readme = (FIRMWARE / "README.md").read_text()
-    (hooks,) = (text for text in re.findall(r"```c\n(.*?)```", readme, re.DOTALL) if "stapes_print" in text)
-    (tmp_path / "board.c").write_text(hooks)
+    (tmp_path / "board.c").write_text(readme_hooks())
     out = tmp_path / "selftest.elf"
     assert main(["selftest", "--board", str(tmp_path / "board.c"), "-o", str(out)]) == 0
     image = Elf.parse(out.read_bytes())
@@ -242,10 +252,33 @@ def test_the_hooks_of_the_readme_build(tmp_path: Path, monkeypatch: pytest.Monke
     assert [sections[f"stapes_{hook}"] for hook in ("board_init", "print", "exit")] == [".text"] * 3
 
 
+@pytest.mark.parametrize("register", ["0xE0000E00", "0xE0000E80"])
+def test_the_hooks_of_the_readme_do_not_wait_for_an_itm_that_is_off(
+    register: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selftest, "CASES", FEW)
+    on = f"*(volatile uint32_t *){'0xE0000E80' if register == '0xE0000E00' else '0xE0000E00'}"
+    assert readme_hooks().count(on) == readme_hooks().count("(void)status;") == 1
+    ends = readme_hooks().replace(on, "1U").replace("(void)status;", "semihost_exit(status + 40U);")
+    (tmp_path / "board.c").write_text('#include "semihost.h"\n' + ends)
+    out = tmp_path / "selftest.elf"
+    assert main(["selftest", "--board", str(tmp_path / "board.c"), "-o", str(out)]) == 0
+    ended = run_unicorn(out, {}, DEFAULT_PART)
+    assert (ended.status, ended.printed) == (40, "")
+
+
+def test_the_output_in_the_readme_is_what_the_image_prints(tmp_path: Path) -> None:
+    (sample,) = re.findall(r"```text\n(stapes self-test.*?)```", (FIRMWARE / "README.md").read_text(), re.DOTALL)
+    image = tmp_path / "selftest.elf"
+    image.write_bytes(made().elf)
+    assert run_unicorn(image, {}, DEFAULT_PART, counting=True).printed == sample
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         (["--part", "z80"], "golden_vectors: argument --part: invalid choice: 'z80'"),
+        (["--run", "--board", "board.c"], "golden_vectors: --run has no board for the hooks of --board: leave one"),
         (["--board", "nowhere.c"], r"golden_vectors: \S*nowhere.c: no such file"),
         (["-o", ""], "golden_vectors: argument -o/--out: '' names no file"),
         (["-o", "/"], "golden_vectors: argument -o/--out: '/' names no file"),

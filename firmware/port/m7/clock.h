@@ -16,7 +16,7 @@ static inline volatile uint32_t *clock_register(uint32_t address) { return (vola
 
 #ifdef STAPES_CLOCK_MPS2
 
-#define CLOCK_UNIT "instructions by the timer of the MPS2 (qemu-system-arm -icount shift=10)"
+#define CLOCK_UNIT "timer of the MPS2 in units of 1.024 us: instructions in an emulator"
 
 static inline void clock_start(void)
 {
