@@ -41,7 +41,7 @@ def block(language: str, index: int = 0) -> str:
 def words_of(line: str) -> list[str]:
     """A command of the README as a shell sees it; its one pattern is that of the firmware's sources."""
     sources = [f"firmware/{path.name}" for path in sorted(FIRMWARE.glob("*.c"))]
-    return [w for word in shlex.split(line) for w in (sources if "*" in word else [word])]
+    return [w for word in shlex.split(line.replace("\\\n", "")) for w in (sources if "*" in word else [word])]
 
 
 def build(folder: Path, graph: Graph) -> Path:
@@ -85,8 +85,10 @@ def test_the_lines_for_a_project_of_a_cortex_m7_build_its_paired_kernels(
     assert export(shlex.split(translate)[3:]) == 0
     name, core, state, *words = words_of(compile_)
     assert [name, core, state] == list(COMPILERS["gcc"][:3])
-    chosen = [name, core, state] if compiler == "gcc" else COMPILERS[compiler]
-    subprocess.run([*chosen, *WARNINGS, *words], check=True)
+    sources = [word for word in words if word.endswith(".c")]
+    options = [word for word in words if word not in sources]
+    for part in [sources] if compiler == "gcc" else [[source] for source in sources]:  # zig cc -c takes one
+        subprocess.run([*COMPILERS[compiler], *WARNINGS, *options, *part], check=True)
     objects = {path.stem: path.read_bytes() for path in tmp_path.glob("*.o")}
     assert set(objects) == {"stapes_model", *(path.stem for path in FIRMWARE.glob("*.c"))}
     assert b".rodata.gru0_x_n_w_pairs_i16" in objects["stapes_model"]
