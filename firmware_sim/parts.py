@@ -90,25 +90,9 @@ class Part:
 PARTS = {
     part.name: part
     for part in (
-        Part(
-            "stm32h743",
-            480,
-            Range(7, 11, 16),
-            "ITCM",
-            "SRAM",
-            "AXI SRAM, 64 bit at half the clock, data cache of 16 KB",
-        ),
-        Part(
-            "stm32f746", 216, Range(8, 12, 18), "FLASH", "SRAM", "SRAM1, 32 bit at the core's clock, data cache of 4 KB"
-        ),
-        Part(
-            "imxrt1062",
-            600,
-            Range(16, 26, 40),
-            "ITCM",
-            "SRAM",
-            "OCRAM, 64 bit at a quarter of the clock, data cache of 32 KB",
-        ),
+        Part("stm32h743", 480, Range(7, 11, 16), "ITCM", "SRAM", "AXI SRAM, 64 bit at clock / 2, data cache of 16 KB"),
+        Part("stm32f746", 216, Range(8, 12, 18), "FLASH", "SRAM", "SRAM1, 32 bit at the clock, data cache of 4 KB"),
+        Part("imxrt1062", 600, Range(16, 26, 40), "ITCM", "SRAM", "OCRAM, 64 bit at clock / 4, data cache of 32 KB"),
     )
 }
 """The default of the link scripts first."""
