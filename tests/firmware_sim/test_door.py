@@ -504,12 +504,14 @@ def test_a_model_of_the_other_scheme(model: str, capsys: pytest.CaptureFixture[s
 
 
 def in_a_process(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """The door as a shell starts it; what runs in a shell's background inherits that it ignores SIGINT."""
     return subprocess.Popen(
         [sys.executable, "-m", "firmware_sim", *arguments],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
