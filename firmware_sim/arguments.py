@@ -45,12 +45,17 @@ class Parser(argparse.ArgumentParser):
         raise SystemExit(2)
 
 
-def decibels_of_a_floor(text: str) -> float:
-    """Gain floor in dB: at most 0; off or -inf means no floor."""
+def number(text: str) -> float:
+    """Any number, infinities and NaN included."""
     try:
-        value = -math.inf if text == "off" else float(text)
+        return float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+
+
+def decibels_of_a_floor(text: str) -> float:
+    """Gain floor in dB: at most 0; off or -inf means no floor."""
+    value = -math.inf if text == "off" else number(text)
     if math.isnan(value) or value > 0:
         raise argparse.ArgumentTypeError(f"{text} dB is not a floor: give 0 or less, such as -20")
     return value
@@ -58,10 +63,7 @@ def decibels_of_a_floor(text: str) -> float:
 
 def percent(text: str) -> float:
     """Number in [0, 100]."""
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    value = number(text)
     if not 0 <= value <= 100:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 100")
     return value
@@ -77,10 +79,7 @@ def above_zero(text: str) -> float:
 
 def at_least_zero(text: str) -> float:
     """Finite number, 0 or more."""
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    value = number(text)
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"{text} is not 0 or more")
     return value

@@ -72,6 +72,8 @@ def test_the_program_with_two_ears_and_a_schedule_compiles(tmp_path: Path) -> No
     includes = [f"-I{path}" for path in (tmp_path, FIRMWARE, FIRMWARE / "cmsis_stubs")]
     command = [*(find_compiler() or ()), "-std=c11", *WARNINGS, *includes, "-c", "main.c", "-o", "main.o"]
     subprocess.run(command, cwd=tmp_path, check=True)
+    for call in (b"stapes_restart", b"stapes_ping_pong_init", b"stapes_ping_pong_interrupt", b"stapes_ping_pong_run"):
+        assert call in (tmp_path / "main.o").read_bytes()
 
 
 @pytest.mark.parametrize("compiler", HERE)

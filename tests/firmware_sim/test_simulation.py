@@ -114,7 +114,7 @@ def test_the_end_of_the_range_that_is_assumed_is_the_one_that_runs(pcm: Pcm) -> 
     for end in ENDS:
         _, simulation = simulated(Setting(PARTS["stm32f746"], assume=end), pcm)
         busy[end] = sum(simulation.hops[-1].cycles.values())
-        assert busy[end] == pytest.approx(simulation.loads[end][-1] * simulation.schedule.period)
+        assert busy[end] / simulation.schedule.period == simulation.loads[end][-1]
         assert f"assumed {end}, of low-typical-high" in simulation.report()[1]
     assert busy["low"] < busy["typical"] < busy["high"]
     assert "code in flash, instruction cache on" in simulation.report()[1]
