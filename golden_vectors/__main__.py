@@ -15,12 +15,14 @@ from firmware_sim.contract import ContractError
 from firmware_sim.graph import SCHEMES
 from firmware_sim.parts import TABLE
 from golden_vectors import generate, page, pictures, report, selftest, verify
-from golden_vectors.cases import CASES, PROFILE
+from golden_vectors.cases import CASES
 from golden_vectors.errors import WitnessError
+from golden_vectors.files import DIRECTORY, load_all
 from golden_vectors.m7.build import COMPILERS, DEFAULT_PART, PARTS
 from golden_vectors.m7.emulator import missing_unicorn, run_unicorn
+from golden_vectors.signals import PROFILE
 from golden_vectors.tables import console, print_counts, print_outcome, print_report, print_selftest
-from golden_vectors.vector import DIRECTORY, load_all, write
+from golden_vectors.vector import write
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"

@@ -9,13 +9,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from firmware_sim.contract import SAMPLE_RATE_HZ, STAGES
+from firmware_sim.contract import STAGES
 from firmware_sim.fixed import Ints
 from firmware_sim.frame_loop import TAP_DTYPES, TAPS, Hop
 from golden_vectors.errors import WitnessError
-from golden_vectors.executors.base import StreamRun
-from golden_vectors.schema import KEPT_TAPS
-from golden_vectors.vector import Vector
 
 Taps: TypeAlias = Mapping[str, npt.NDArray[Any]]
 Reference: TypeAlias = Callable[[], Taps | None]
@@ -93,84 +90,15 @@ def digest_lines(taps: Taps) -> list[str]:
     return lines
 
 
-def stream_difference(vector: Vector, run: StreamRun, reference: Reference) -> Difference | None:
-    """None when every tap of every hop and every counter is what the vector says."""
-    expected, got = vector.header["digests"], digest_lines(run.taps)
-    if len(got) != len(expected):
-        return Difference(vector.id, None, "overlap_add", "hops", (), len(expected), len(got))
-    kept = _kept(vector)
-    for name, rows in kept.items():
-        if rows.shape != run.taps[name].shape:
-            return _shapes(vector.id, TAPS[name], name, rows, run.taps[name])
-    hops = [hop for hop, (a, b) in enumerate(zip(expected, got, strict=True)) if a != b]
-    hops += [hop for name, rows in kept.items() for hop in _first_row(rows, run.taps[name])]
-    played = _played_difference(vector, run)
-    if played is not None and (not hops or played.step is None or played.step < min(hops)):
-        return played
-    if not hops:
-        return _counter_difference(vector, run)
-    return _at_hop(vector, run, min(hops), got, reference)
-
-
-def _played_difference(vector: Vector, run: StreamRun) -> Difference | None:
-    """The first sample that is not played as a vector with events says."""
-    if "events" not in vector.header:
-        return None
-    expected, got = vector.arrays["played"], run.played
-    if got is None:
-        raise WitnessError(f"the executor does not show what is played in {vector.id}")
-    if expected.shape != got.shape:
-        return _shapes(vector.id, SCHEDULE, "played", expected, got)
-    rows = _first_row(expected, got)
-    if not rows:
-        return None
-    return element(vector.id, rows[0], SCHEDULE, "played", expected[rows[0]], got[rows[0]], _hop_ms(vector))
-
-
-def _kept(vector: Vector) -> Taps:
-    """The taps that every stream vector has; raises WitnessError, since what is absent is not equal."""
-    absent = [name for name in KEPT_TAPS if name not in vector.arrays]
-    if absent:
-        raise WitnessError(f"vector {vector.id} is incomplete: it lacks {', '.join(absent)}")
-    return {name: vector.arrays[name] for name in TAPS if name in KEPT_TAPS}
-
-
-def _shapes(case: str, stage: str, tap: str, expected: npt.NDArray[Any], got: npt.NDArray[Any]) -> Difference:
+def shapes(case: str, stage: str, tap: str, expected: npt.NDArray[Any], got: npt.NDArray[Any]) -> Difference:
+    """The difference of two arrays that have not the same shape."""
     return Difference(case, None, stage, tap, (), f"shape {expected.shape}", f"shape {got.shape}")
 
 
-def _first_row(expected: npt.NDArray[Any], got: npt.NDArray[Any]) -> list[int]:
+def first_row(expected: npt.NDArray[Any], got: npt.NDArray[Any]) -> list[int]:
     """The first row in which two arrays of one shape differ, or nothing."""
     rows = np.flatnonzero((expected != got).reshape(len(expected), -1).any(axis=1))
     return [int(rows[0])] if len(rows) else []
-
-
-def _at_hop(vector: Vector, run: StreamRun, hop: int, got: list[str], reference: Reference) -> Difference:
-    """The first stage of this hop that differs: its first element, or its digest if no expected one is known."""
-    kept = _kept(vector)
-    wrong = _elements(vector, run, hop, kept)
-    digests = zip(STAGES, vector.header["digests"][hop].split(), got[hop].split(), strict=True)
-    stage, expected, digest = next(row for row in digests if row[1] != row[2] or row[0] in wrong)
-    known = _elements(vector, run, hop, {**(reference() or {}), **kept}).get(stage)
-    if known is not None:
-        return known
-    later = [row for name, rows in kept.items() for row in _first_row(rows, run.taps[name])]
-    seen = next(iter(_elements(vector, run, min(later), kept).values())) if later else None
-    return Difference(vector.id, hop, stage, "digest", (), expected, digest, hop_ms=_hop_ms(vector), later=seen)
-
-
-def _elements(vector: Vector, run: StreamRun, hop: int, taps: Taps) -> dict[str, Difference]:
-    """Stage -> its first element that differs in this hop, in order of computation."""
-    found: dict[str, Difference] = {}
-    for name, stage in TAPS.items():
-        if name in taps and stage not in found:
-            first = element(vector.id, hop, stage, name, taps[name][hop], run.taps[name][hop], _hop_ms(vector))
-            found |= {stage: first} if first else {}
-    return found
-
-
-def _hop_ms(vector: Vector) -> float:
-    return 1000.0 * float(vector.header["profile"]["hop_samples"]) / SAMPLE_RATE_HZ
 
 
 def element(
@@ -187,23 +115,12 @@ def element(
     return Difference(case, step, stage, tap, at, int(wanted[at]), int(found[at]), len(places), wanted.size, hop_ms)
 
 
-def _counter_difference(vector: Vector, run: StreamRun) -> Difference | None:
-    for stage in STAGES:
-        for name, wanted, found in zip(COUNTERS, vector.header["counters"][stage], run.counters[stage], strict=True):
-            if wanted != found:
-                return Difference(vector.id, None, stage, name, (), wanted, found)
-    for name, wanted in vector.header.get("schedule", {}).items():
-        if wanted != run.schedule.get(name):
-            return Difference(vector.id, None, SCHEDULE, name, (), wanted, run.schedule.get(name, "nothing"))
-    return None
-
-
 def network_difference(case: str, expected: Taps, got: Mapping[str, Ints]) -> Difference | None:
     """The first step and tap in which two closed loops differ, or None."""
     for tap in NETWORK_TAPS:
         if expected[tap].shape != got[tap].shape:
-            return _shapes(case, "network", tap, expected[tap], got[tap])
-    steps = {tap: _first_row(expected[tap], got[tap]) for tap in NETWORK_TAPS}
+            return shapes(case, "network", tap, expected[tap], got[tap])
+    steps = {tap: first_row(expected[tap], got[tap]) for tap in NETWORK_TAPS}
     first = min((rows[0] for rows in steps.values() if rows), default=None)
     if first is None:
         return None

@@ -6,16 +6,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from firmware_sim.graph import Graph, GraphError
-from golden_vectors.cases import CASES, PROFILE, Case, NetworkCase, StreamCase
-from golden_vectors.compare import NETWORK_TAPS, digest_lines
+from golden_vectors.cases import CASES
 from golden_vectors.errors import WitnessError
-from golden_vectors.executors.base import StreamInput
-from golden_vectors.executors.numpy_reference import NumpyReference
-from golden_vectors.schema import KEPT_TAPS, NETWORK_DTYPES, facts, narrowest
+from golden_vectors.kinds import kind_of
+from golden_vectors.kinds.base import Case, Graphs
+from golden_vectors.schema import facts
 from golden_vectors.vector import Vector, write
-
-Graphs = Mapping[str, Graph]
-"""Scheme -> its graph."""
 
 
 def load_graphs(paths: Mapping[str, Path]) -> dict[str, Graph]:
@@ -33,32 +29,8 @@ def load_graphs(paths: Mapping[str, Path]) -> dict[str, Graph]:
 
 def build(case: Case, graphs: Graphs) -> Vector:
     """The vector of one case."""
-    make = _stream if isinstance(case, StreamCase) else _network
-    return make(case, graphs[case.scheme])  # type: ignore[arg-type]
-
-
-def _stream(case: StreamCase, graph: Graph) -> Vector:
-    stream = StreamInput(case.pcm(), case.parameters, case.resets, PROFILE, case.events)
-    run = NumpyReference().run_stream(graph, stream)
-    header = {
-        **facts(case),
-        "graph_sha256": graph.digest,
-        "digests": digest_lines(run.taps),
-        "counters": {stage: list(values) for stage, values in run.counters.items()},
-    }
-    kept = {name: run.taps[name].astype(narrowest(name)) for name in KEPT_TAPS}
-    if run.played is not None:
-        header["schedule"] = run.schedule
-        kept["played"] = run.played.astype("<i2")
-    return Vector(header, {"input_pcm": stream.pcm.astype("<i2"), **kept})
-
-
-def _network(case: NetworkCase, graph: Graph) -> Vector:
-    codes = case.codes()
-    run = NumpyReference().run_network(graph, codes)
-    dtype = NETWORK_DTYPES[case.scheme]
-    arrays = {name: run[name].astype(dtype) for name in NETWORK_TAPS}
-    return Vector({**facts(case), "graph_sha256": graph.digest}, {"input_x": codes.astype(dtype), **arrays})
+    header, arrays = kind_of(case).build(case, graphs)
+    return Vector({**facts(case), **header}, arrays)
 
 
 def files(graphs: Graphs) -> Iterator[tuple[str, bytes]]:

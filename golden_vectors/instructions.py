@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from firmware_sim.graph import Graph
 from firmware_sim.parts import HOP_KINDS, LOOP, SCHEDULE_CALLS, TABLE
-from golden_vectors.cases import PROFILE, SECOND, recording
 from golden_vectors.executors.base import StreamInput
 from golden_vectors.executors.c_host import HostDevice
 from golden_vectors.executors.c_m7 import Script, count_hops, run_script
@@ -24,6 +23,7 @@ from golden_vectors.m7.build import build_m7
 from golden_vectors.m7.elf import Elf
 from golden_vectors.m7.emulator import HopCounter, run_unicorn
 from golden_vectors.m7.image import Image
+from golden_vectors.signals import PROFILE, SECOND, recording
 from golden_vectors.vector import write
 
 COMPILER = "zig"

@@ -21,10 +21,10 @@ from firmware_sim.contract import STAGES, Parameters, Profile
 from firmware_sim.frame_loop import TAP_DTYPES, TAPS
 from firmware_sim.graph import Graph
 from golden_vectors.errors import WitnessError
+from golden_vectors.kinds.network import NETWORK_DTYPES
 from golden_vectors.m7.build import DSP, MARKS, build_m7
 from golden_vectors.m7.emulator import memory_regions
 from golden_vectors.m7.image import Image
-from golden_vectors.schema import NETWORK_DTYPES
 from golden_vectors.vector import Vector
 from golden_vectors.verify import Bench
 

@@ -7,26 +7,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from firmware_sim.contract import Parameters, Profile
 from firmware_sim.fixed import Ints
-from firmware_sim.graph import Graph
+from firmware_sim.graph import SCHEMES, Graph
 from firmware_sim.network import encode_features
-from golden_vectors.cases import real_features
-from golden_vectors.compare import (
-    Difference,
-    Taps,
-    digest_lines,
-    network_difference,
-    share_differing,
-    stream_difference,
-)
+from golden_vectors.compare import Difference, Taps, digest_lines, network_difference, share_differing
 from golden_vectors.errors import WitnessError
 from golden_vectors.executors import SLOW, family
-from golden_vectors.executors.base import Executor, StreamExecutor, StreamInput
+from golden_vectors.executors.base import Executor
 from golden_vectors.executors.network import digest
 from golden_vectors.executors.numpy_reference import NumpyReference
+from golden_vectors.kinds import KINDS
+from golden_vectors.kinds.base import ANY_SCHEME
+from golden_vectors.kinds.stream import stream_input
+from golden_vectors.signals import real_features
 from golden_vectors.vector import Vector, write
 
 STEPS = 1_500
@@ -70,10 +64,11 @@ class Outcome:
     def agreement(self) -> dict[str, dict[str, dict[str, str | float]]]:
         """`{"schemes": {scheme: {engine: "equal" | "absent" | share of differing outputs}}}`."""
         schemes: dict[str, dict[str, str | float]] = {}
-        for scheme in dict.fromkeys(key[1] for key in self.cells):
+        for scheme in (scheme for scheme in SCHEMES if any(key[1] == scheme for key in self.cells)):
             row = schemes.setdefault(scheme, {})
             for engine in self.engines:
-                cells = [cell for key, cell in self.cells.items() if key[:2] == (engine, scheme)]
+                shared = ((engine, scheme), (engine, ANY_SCHEME))
+                cells = [cell for key, cell in self.cells.items() if key[:2] in shared]
                 row[engine] = "absent" if not cells else "equal"
                 if any(cell.first is not None for cell in cells):
                     row[engine] = round(max(cell.distance for cell in cells), 6)
@@ -90,10 +85,10 @@ class Bench:
         self.vectors, self.graphs, self.steps = vectors, graphs, steps
         self._taps: dict[str, Taps | None] = {}
         for vector in vectors:
-            graph = graphs.get(vector.scheme)
-            if graph is None or graph.digest != vector.header["graph_sha256"]:
+            graph, wanted = graphs.get(vector.scheme), vector.header.get("graph_sha256")
+            if wanted is not None and (graph is None or graph.digest != wanted):
                 raise WitnessError(
-                    f"vector {vector.id} was generated for graph {vector.header['graph_sha256'][:12]}, the "
+                    f"vector {vector.id} was generated for graph {wanted[:12]}, the "
                     f"{vector.scheme} model is {graph.digest[:12] if graph else 'missing'}: give the model of the "
                     "vectors, or bless this one with `python -m golden_vectors generate`"
                 )
@@ -115,24 +110,17 @@ class Bench:
     def _work(self, engine: Executor) -> Iterator[tuple[str, str, Vector | None]]:
         """(scheme, group, vector); None stands for the closed loop."""
         for vector in self.vectors:
-            if vector.kind == "network" or isinstance(engine, StreamExecutor):
+            if KINDS[vector.kind].runs_on(engine):
                 yield vector.scheme, str(vector.header["group"]), vector
         for scheme in () if engine.name in SLOW else self.graphs:
             yield scheme, "closed loop", None
 
     def _compare(self, engine: Executor, scheme: str, case: Vector | None) -> tuple[Difference | None, float]:
-        graph = self.graphs[scheme]
-        if case is not None and case.kind == "stream":
-            assert isinstance(engine, StreamExecutor)
-            run = engine.run_stream(graph, stream_input(case))
-            first = stream_difference(case, run, lambda: self.reference_taps(case))
-            return first, share_differing(case.arrays["pcm"], run.taps["pcm"]) if first else 0.0
-        if case is None:
-            codes, expected = self._features[scheme], self.closed_loop[scheme]
-        else:
-            codes, expected = case.arrays["input_x"].astype("int64"), case.arrays
-        got = engine.run_network(graph, codes)
-        if case is None and digest(got) == digest(expected):
+        if case is not None:
+            return KINDS[case.kind].compare(engine, case, self)
+        expected = self.closed_loop[scheme]
+        got = engine.run_network(self.graphs[scheme], self._features[scheme])
+        if digest(got) == digest(expected):
             return None, 0.0
         return network_difference(_name(case), expected, got), share_differing(expected["mask"], got["mask"])
 
@@ -153,18 +141,6 @@ class Bench:
         """The reference's long closed loop, by scheme."""
         engine = NumpyReference()
         return {scheme: engine.run_network(graph, self._features[scheme]) for scheme, graph in self.graphs.items()}
-
-
-def stream_input(vector: Vector) -> StreamInput:
-    """What a stream vector feeds its executor."""
-    header: dict[str, Any] = vector.header
-    return StreamInput(
-        vector.arrays["input_pcm"].astype("int16"),
-        Parameters(**header["parameters"]),
-        tuple(header["resets"]),
-        Profile(**header["profile"]),
-        tuple((hop, kind) for hop, kind in header.get("events", ())),
-    )
 
 
 def verify(bench: Bench, engines: Sequence[Executor]) -> Outcome:

@@ -15,12 +15,14 @@ from firmware_sim.fixed import Ints
 from firmware_sim.graph import Graph
 from firmware_sim.meter import Counter
 from firmware_sim.network import Network
-from golden_vectors.cases import CASES, PROFILE
+from golden_vectors.cases import CASES
 from golden_vectors.compare import Difference
 from golden_vectors.executors.base import StreamInput, StreamRun
 from golden_vectors.executors.numpy_reference import NumpyReference
 from golden_vectors.generate import build
-from golden_vectors.verify import Bench, Outcome, stream_input
+from golden_vectors.kinds.stream import stream_input
+from golden_vectors.signals import PROFILE
+from golden_vectors.verify import Bench, Outcome
 from tests.golden_vectors.models import small_graph, small_graphs
 
 IDS = ("speech_rain", "level_jump_90db", "reset_in_speech", "network_speech_int16x8", "network_speech_int8")

@@ -22,8 +22,9 @@ from firmware_sim.graph import SCHEMES, Graph
 from golden_vectors.cases import CASES
 from golden_vectors.executors import SLOW, registry
 from golden_vectors.executors.base import Executor
+from golden_vectors.files import load_all
 from golden_vectors.generate import build
-from golden_vectors.vector import load_all, write
+from golden_vectors.vector import write
 from golden_vectors.verify import Bench, Outcome, verify, write_agreement
 from tests import signals
 from tests.synthetic_student import save_student, synthetic_student

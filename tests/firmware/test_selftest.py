@@ -20,6 +20,7 @@ from golden_vectors.__main__ import MODEL, MODEL_INT8, main
 from golden_vectors.cases import CASES
 from golden_vectors.cc import FIRMWARE
 from golden_vectors.errors import WitnessError
+from golden_vectors.files import load_all
 from golden_vectors.generate import load_graphs
 from golden_vectors.m7.build import COMPILERS, DEFAULT_PART, PARTS, missing_compiler
 from golden_vectors.m7.elf import Elf
@@ -28,7 +29,6 @@ from golden_vectors.m7.image import Image
 from golden_vectors.m7.qemu import PART, missing_qemu, run_qemu
 from golden_vectors.m7.stack import RESET, StackAnalysis
 from golden_vectors.selftest import SelfTest, _image, build_selftest, gather, to_source
-from golden_vectors.vector import load_all
 from golden_vectors.verify import Bench
 from tests.firmware.c_library import SEED
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from golden_vectors.cases import CASES, NOTES, PROFILE, NetworkCase, StreamCase, recording, uniform
+from golden_vectors.cases import CASES
 from golden_vectors.errors import WitnessError
+from golden_vectors.kinds.network import NetworkCase
+from golden_vectors.kinds.stream import StreamCase
+from golden_vectors.notes import NOTES
+from golden_vectors.signals import PROFILE, recording, uniform
 
 STREAMS = [case for case in CASES if isinstance(case, StreamCase)]
 NETWORKS = [case for case in CASES if isinstance(case, NetworkCase)]

@@ -13,13 +13,13 @@ from golden_vectors.compare import (
     element,
     network_difference,
     share_differing,
-    stream_difference,
 )
 from golden_vectors.errors import WitnessError
 from golden_vectors.executors.base import StreamRun
 from golden_vectors.executors.numpy_reference import NumpyReference
-from golden_vectors.vector import Vector, load
-from golden_vectors.verify import stream_input
+from golden_vectors.files import load
+from golden_vectors.kinds.stream import stream_difference, stream_input
+from golden_vectors.vector import Vector
 from tests.golden_vectors.conftest import Evidence
 from tests.golden_vectors.models import small_graph
 

@@ -10,8 +10,8 @@ import pytest
 from firmware_sim.graph import Graph
 from golden_vectors.__main__ import MODEL, MODEL_INT8, main
 from golden_vectors.errors import WitnessError
+from golden_vectors.files import DIRECTORY
 from golden_vectors.generate import check, generate, load_graphs
-from golden_vectors.vector import DIRECTORY
 from tests.golden_vectors.conftest import Evidence
 from tests.golden_vectors.models import small_graph, small_graphs
 

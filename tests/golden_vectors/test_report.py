@@ -19,12 +19,12 @@ from firmware_sim import stft
 from firmware_sim.contract import DEFAULT_PROFILE, PROFILES
 from golden_vectors import page, pictures, report
 from golden_vectors.__main__ import main
-from golden_vectors.cases import recording
 from golden_vectors.errors import WitnessError
 from golden_vectors.executors.c_host import CHost
 from golden_vectors.page import memory_map, write_page
 from golden_vectors.pictures import INKS, gains, png, spectrogram, wav
 from golden_vectors.report import Report, measure
+from golden_vectors.signals import recording
 from golden_vectors.tables import rows
 from tests.golden_vectors.models import save_models, small_graph
 

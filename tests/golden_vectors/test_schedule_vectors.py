@@ -13,15 +13,16 @@ import pytest
 from firmware_sim.frame_loop import FrameLoop, Hop
 from firmware_sim.ping_pong import Pcm, PingPong, Status
 from golden_vectors.cases import CASES
-from golden_vectors.compare import Difference, stream_difference
+from golden_vectors.compare import Difference
 from golden_vectors.errors import WitnessError
 from golden_vectors.executors.base import StreamInput
 from golden_vectors.executors.numpy_reference import NumpyReference
 from golden_vectors.executors.schedule import Call, calls
 from golden_vectors.generate import build
+from golden_vectors.kinds.stream import stream_difference, stream_input
 from golden_vectors.schema import check_arrays, check_case, check_header
 from golden_vectors.vector import Vector
-from golden_vectors.verify import Bench, Outcome, stream_input
+from golden_vectors.verify import Bench, Outcome
 from tests.golden_vectors.models import small_graph, small_graphs
 
 IDS = ("overrun", "lost_hops", "restart")

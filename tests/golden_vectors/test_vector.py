@@ -14,7 +14,8 @@ import pytest
 
 from golden_vectors.cases import CASES
 from golden_vectors.errors import WitnessError
-from golden_vectors.vector import DIRECTORY, Vector, archive, load, load_all, write
+from golden_vectors.files import DIRECTORY, load, load_all
+from golden_vectors.vector import Vector, archive, write
 from tests.golden_vectors.conftest import FEW, Evidence
 
 
@@ -92,8 +93,8 @@ def flip(path: Path) -> None:
         (lambda path: change(path, schema_version=2), "schema version 2, this program has 1"),
         (lambda path: change(path, contract_version=99), "contract version 99"),
         (lambda path: change(path, surprise=1), "wrong keys: surprise"),
-        (lambda path: change(path, kind="poem"), "kind must be stream or network, it is 'poem'"),
-        (lambda path: change(path, kind=["stream"]), "kind must be stream or network"),
+        (lambda path: change(path, kind="poem"), "kind must be one of stream, network, it is 'poem'"),
+        (lambda path: change(path, kind=["stream"]), "kind must be one of stream, network"),
         (lambda path: change(path, tcId="x"), "tcId must be a whole number above 0, it is 'x'"),
         (lambda path: change(path, tcId=None), "tcId must be a whole number above 0, it is None"),
         (lambda path: change(path, tcId=True), "tcId must be a whole number above 0, it is True"),

@@ -22,9 +22,10 @@ from golden_vectors.executors.base import Executor, StreamExecutor, StreamInput,
 from golden_vectors.executors.c_host import CHost
 from golden_vectors.executors.litert import LiteRt
 from golden_vectors.executors.numpy_reference import NumpyReference
+from golden_vectors.files import load, load_all
 from golden_vectors.generate import build
-from golden_vectors.schema import KEPT_TAPS
-from golden_vectors.vector import Vector, load, load_all
+from golden_vectors.kinds.stream import KEPT_TAPS
+from golden_vectors.vector import Vector
 from golden_vectors.verify import Bench, verify
 from tests.golden_vectors.conftest import Evidence
 from tests.golden_vectors.models import small_graph, small_graphs

@@ -1,0 +1,15 @@
+"""The kinds of vectors, one page each."""
+
+from __future__ import annotations
+
+from golden_vectors.kinds.base import Case, Kind
+from golden_vectors.kinds.network import NetworkKind
+from golden_vectors.kinds.stream import StreamKind
+
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (StreamKind(), NetworkKind())}
+"""Name -> page."""
+
+
+def kind_of(case: Case) -> Kind:
+    """The page of a case."""
+    return KINDS[case.kind]

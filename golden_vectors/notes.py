@@ -1,0 +1,30 @@
+"""What each flag of a vector stands for: the bug that turns it red."""
+
+NOTES = {
+    "WholeLoop": "any stage that computes another bit than the reference on real noisy speech",
+    "Scheme8": "an int8 build that keeps int16 codes: state, mask offset 128 or the input's rounding lost",
+    "NoiseFloor": "a noise PSD that falls below NOISE_MIN, a division by zero or the logarithm of zero",
+    "VadSum": "a VAD sum that is not exact: one flipped decision changes every later hop",
+    "DcBin": "the DC bin counted twice, treated as speech, or wrapped by a full-scale mean",
+    "NyquistBin": "the Nyquist bin lost, counted twice, or wrapped by the real-FFT split",
+    "FftWrap": "an FFT butterfly or the inverse's x2 that wraps instead of staying in range or saturating",
+    "OutputSaturation": "an output that wraps at full scale, or a saturation that nobody counts",
+    "SnrCeiling": "an a-posteriori SNR that is not limited to 2^15, or whose limit is not counted",
+    "Adaptation": "a noise PSD updated one hop early or late, or with mu and 1 - mu swapped",
+    "Impulse": "a window that is symmetric, reversed or off by one sample; an overlap that is lost",
+    "Rounding": "a half that is rounded down, to even or away from zero: the last bit of quiet signals",
+    "StateLost": "a state (history, overlap, noise, GRU) that survives a reset, or is lost without one",
+    "ResetWhileLearning": "a noise initialisation that does not start again when reset before its end",
+    "Bypass": "a bypass that is not transparent, or that stops the states which must keep running",
+    "GainFloor": "a gain floor applied to the mask alone, before the product, or never",
+    "DryWet": "a dry/wet mix with the shares swapped, or rounded more than once",
+    "WienerOnly": "a mask that still acts when the network is switched off",
+    "ParameterEdge": "a parameter at 1, 32767 or 32768 that is read as signed 16 bit",
+    "ClosedLoop": "a GRU whose gates are swapped, whose reset gate acts on W h alone, or whose state lags",
+    "Overrun": "an overrun that plays a torn, stale or late hop instead of the dry one, or that nobody counts",
+    "HeldHop": "a held hop that runs the network, moves the GRU's state or forgets the mask in force",
+    "LostHop": "a lost hop that enters the state, or a hop after it that is not held",
+    "WarmRestart": "a restart that forgets noise PSD, parameters or counters, or keeps history, overlap or GRU state",
+    "NetworkSaturation": "an accumulator, an ADD or a table index that wraps at the ends of its range",
+}
+"""Flag -> the bug that a case with this flag catches."""
