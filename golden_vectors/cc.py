@@ -1,4 +1,4 @@
-"""Builds of the firmware, kept by digest; here the one for the host: find a C compiler, make a shared library.
+"""Builds of the firmware, kept by digest; here those for the host: find a C compiler, make a library or a program.
 
 A product is a function of the sources, the generated files, the compiler and the flags; its folder is named
 after all of them, and it appears whole, so that programs which run side by side share it.
@@ -28,8 +28,26 @@ from golden_vectors.errors import WitnessError
 ROOT = Path(__file__).resolve().parents[1]
 FIRMWARE = ROOT / "firmware"
 BUILD = ROOT / "build" / "host"
-LIBRARY = "libstapes.so"
-INCLUDES = (FIRMWARE, FIRMWARE / "cmsis_stubs", FIRMWARE / "port" / "host")
+LIBRARY, PROGRAM = "libstapes.so", "stapes"
+PORT = FIRMWARE / "port" / "host"
+INCLUDES = (FIRMWARE, FIRMWARE / "cmsis_stubs", PORT)
+SERVES = tuple(FIRMWARE / "port" / name for name in ("main.c", "schedule.c"))
+"""The program that serves commands, the same on this machine and on a Cortex-M7."""
+
+COMPILERS: Mapping[str, tuple[str, ...]] = {
+    "gcc": ("gcc",),
+    "clang": ("clang",),
+    "zig": (sys.executable, "-m", "ziglang", "cc"),
+}
+_INSTALLS = {"gcc": "apt-get install gcc", "clang": "apt-get install clang", "zig": "pip install ziglang==0.17.1"}
+PAIRED = ("-DSTAPES_DSP",)
+"""Beside other flags: the kernels and weights of the Cortex-M's dual multiply-accumulate, its intrinsics in plain C."""
+SANITIZED = (
+    "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all",
+    *(("-no-pie",) if sys.platform == "linux" else ()),
+)  # fmt: skip
+"""Any bad address or undefined behaviour ends the program. Its code stays at a fixed address: where Linux moves it
+by 32 bits of pages, it may come to lie where these versions of AddressSanitizer want their heap."""
 
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wdouble-promotion", "-Wvla", "-pedantic", "-Werror")
 
@@ -43,19 +61,38 @@ def find_compiler() -> tuple[str, ...] | None:
     for name in ("cc", "gcc", "clang"):
         if shutil.which(name):
             return (name,)
-    return zig() if find_spec("ziglang") else None
+    return COMPILERS["zig"] if find_spec("ziglang") else None
 
 
-def zig() -> tuple[str, ...]:
-    """The ziglang package as a C compiler."""
-    return (sys.executable, "-m", "ziglang", "cc")
+def missing_compiler(name: str | None = None) -> str | None:
+    """None if this one of `COMPILERS`, or for None any, is here; else one line that says how to get it."""
+    if name is None:
+        here, install = find_compiler() is not None, "install cc, gcc or clang, or pip install ziglang==0.17.1"
+    else:
+        here, install = bool(find_spec("ziglang") if name == "zig" else shutil.which(name)), _INSTALLS[name]
+    return None if here else f"no C compiler{f' {name}' if name else ''}: {install}"
 
 
-def missing_compiler() -> str | None:
-    """None if there is a compiler, else one line that says how to get one."""
-    if find_compiler() is None:
-        return "no C compiler: install cc, gcc or clang, or pip install ziglang==0.17.1"
+@cache
+def find_sanitizer() -> tuple[str, ...] | None:
+    """Command of a compiler that links both sanitizers, gcc or clang; None if there is none."""
+    for name in ("gcc", "clang"):
+        if shutil.which(name) and _links((name, *SANITIZED)):
+            return (name,)
     return None
+
+
+def missing_sanitizer() -> str | None:
+    """None if `find_sanitizer` finds one, else one line that says how to get one."""
+    return None if find_sanitizer() else "no compiler with AddressSanitizer: apt-get install gcc"
+
+
+def _links(command: Sequence[str]) -> bool:
+    """Whether a compiler makes a program with these flags."""
+    with tempfile.TemporaryDirectory(prefix="stapes-") as folder:
+        source = Path(folder) / "empty.c"
+        source.write_text("int main(void) { return 0; }\n")
+        return _run([*command, str(source), "-o", f"{folder}/empty"]).returncode == 0
 
 
 @cache
@@ -71,12 +108,14 @@ def build_host(
     *,
     flags: Sequence[str] | None = None,
     compiler: Sequence[str] | None = None,
+    paired: bool = False,
     more_sources: Sequence[Path] = (),
 ) -> Path:
     """Shared library of the device for a graph and a profile; made once for the same inputs.
 
     graph         None: no network
     flags         beside -std=c11 and the warnings, which are errors; None: for speed on this machine
+    paired        weights in the order of the paired kernels, as `to_c` writes them
     more_sources  C files that are compiled in with the firmware's
     raises        WitnessError when there is no compiler or it refuses the sources
     """
@@ -85,8 +124,25 @@ def build_host(
         raise WitnessError(missing_compiler())
     flags = optimised(chosen) if flags is None else flags
     command = [*chosen, "-std=c11", *flags, *WARNINGS, "-fPIC", "-shared"]
-    sources = [*sorted(FIRMWARE.glob("*.c")), *sorted((FIRMWARE / "port" / "host").glob("*.c")), *more_sources]
-    return build(BUILD, LIBRARY, command, to_c(graph, profile), sources, INCLUDES)
+    sources = [*sorted(FIRMWARE.glob("*.c")), PORT / "host.c", *more_sources]
+    return build(BUILD, LIBRARY, command, to_c(graph, profile, paired), sources, INCLUDES)
+
+
+def build_sanitized(
+    graph: Graph | None, profile: Profile, *, paired: bool = False, more_sources: Sequence[Path] = ()
+) -> Path:
+    """Program of the device (firmware/port/main.c) that ends at any bad address and undefined behaviour.
+
+    paired        with the paired kernels and `PAIRED`
+    more_sources  C files that are compiled in with the firmware's
+    raises        WitnessError when no compiler has the sanitizers or it refuses the sources
+    """
+    compiler = find_sanitizer()
+    if compiler is None:
+        raise WitnessError(missing_sanitizer())
+    command = [*compiler, "-std=c11", *SANITIZED, *(PAIRED if paired else ()), *WARNINGS]
+    sources = [*sorted(FIRMWARE.glob("*.c")), *SERVES, PORT / "program.c", *more_sources]
+    return build(BUILD, PROGRAM, command, to_c(graph, profile, paired), sources, (*INCLUDES, PORT.parent))
 
 
 def build(

@@ -18,7 +18,8 @@ from firmware_sim.graph import Graph
 from firmware_sim.parts import HOP_KINDS, LOOP, SCHEDULE_CALLS, TABLE
 from golden_vectors.executors.base import StreamInput
 from golden_vectors.executors.c_host import HostDevice
-from golden_vectors.executors.c_m7 import Script, count_hops, run_script
+from golden_vectors.executors.c_m7 import count_hops
+from golden_vectors.executors.c_program import Script, run_script
 from golden_vectors.m7.build import build_m7
 from golden_vectors.m7.elf import Elf
 from golden_vectors.m7.emulator import HopCounter, run_unicorn

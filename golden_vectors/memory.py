@@ -19,7 +19,7 @@ from golden_vectors.m7.emulator import memory_regions
 from golden_vectors.m7.stack import API, HOP, RESET, StackAnalysis, check_stack
 
 STATE = "ear"
-"""The state of the image's one ear, in firmware/port/m7/main.c."""
+"""The state of the image's one ear, in firmware/port/main.c."""
 UNNAMED = "strings and alignment"
 
 

@@ -13,8 +13,10 @@ SLOW = frozenset({"onnx reference"})
 
 def registry() -> list[Executor]:
     """Every engine that this project knows, present or not; the reference first."""
+    from golden_vectors.cc import COMPILERS as HOST_COMPILERS
     from golden_vectors.executors.c_host import CHost
     from golden_vectors.executors.c_m7 import CM7, CM7Qemu
+    from golden_vectors.executors.c_sanitized import CSanitized
     from golden_vectors.executors.litert import KERNELS, LiteRt
     from golden_vectors.executors.numpy_reference import NumpyReference
     from golden_vectors.executors.onnxruntime import LEVELS, OnnxReference, OnnxRuntime
@@ -24,6 +26,8 @@ def registry() -> list[Executor]:
     return [
         NumpyReference(),
         CHost(),
+        *(CHost(compiler, paired) for compiler in HOST_COMPILERS for paired in (False, True)),
+        *(CSanitized(paired) for paired in (False, True)),
         *(CM7(compiler) for compiler in COMPILERS),
         *(CM7Qemu(compiler) for compiler in COMPILERS),
         *(OnnxRuntime(level) for level in LEVELS),

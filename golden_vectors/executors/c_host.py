@@ -17,7 +17,7 @@ from firmware_sim.contract import DEFAULT_PROFILE, PROFILES, STAGES, ContractErr
 from firmware_sim.fixed import Ints
 from firmware_sim.frame_loop import TAPS, default_parameters
 from firmware_sim.graph import Graph
-from golden_vectors.cc import build_host, missing_compiler
+from golden_vectors.cc import COMPILERS, PAIRED, build_host, missing_compiler
 from golden_vectors.executors.base import StreamInput, StreamRun
 from golden_vectors.executors.host_ping_pong import HostPingPong
 from golden_vectors.executors.schedule import Call, calls, samples_of
@@ -203,23 +203,29 @@ def _address(array: npt.NDArray[Any]) -> ctypes.c_void_p:
 
 
 class CHost:
-    """The device's C, compiled for this machine."""
+    """The device's C, compiled for this machine: for speed by whatever compiler there is, or by one of `COMPILERS`.
 
-    name = "c_host"
+    A compiler's two builds differ in all that they can: without optimisation the plain kernels, with -O2 the paired
+    ones on the intrinsics of firmware/cmsis_stubs.
+    """
+
+    def __init__(self, compiler: str | None = None, paired: bool = False) -> None:
+        self.compiler, self.paired = compiler, paired
+        self.name = f"c_host ({compiler} {'-O2 paired' if paired else '-O0'})" if compiler else "c_host"
 
     def available(self) -> str | None:
-        return missing_compiler()
+        return missing_compiler(self.compiler)
 
     def run_network(self, graph: Graph, codes: Ints) -> dict[str, Ints]:
         """See `base.Executor.run_network`."""
         profile = PROFILES[graph.meta["profile"]]
         shown = {"mask": "network.mask", **{name: name for name in graph.states}}
-        kept = HostDevice(graph, profile).record_network(codes, tuple(shown.values()))
+        kept = self._device(graph, profile).record_network(codes, tuple(shown.values()))
         return {name: kept[tap].astype(np.int64) for name, tap in shown.items()}
 
     def run_stream(self, graph: Graph | None, stream: StreamInput) -> StreamRun:
         """See `StreamExecutor.run_stream`."""
-        device = HostDevice(graph, stream.profile, stream.parameters)
+        device = self._device(graph, stream.profile, stream.parameters)
         names = tuple(name for name in TAPS if name in device.taps)
         if stream.events:
             return _run_schedule(device, stream, names)
@@ -231,6 +237,16 @@ class CHost:
                 device.reset()
             pieces.append(device.record(stream.pcm[start * size : end * size], names)[1])
         return StreamRun({name: joined(name, pieces, stream.hops) for name in TAPS}, device.counters)
+
+    def _device(self, graph: Graph | None, profile: Profile, parameters: Parameters | None = None) -> HostDevice:
+        return HostDevice(graph, profile, parameters, self.build(graph, profile))
+
+    def build(self, graph: Graph | None, profile: Profile) -> Path:
+        """The library of this executor; made once for the same inputs."""
+        if self.compiler is None:
+            return build_host(graph, profile)
+        flags = ("-O2", *PAIRED) if self.paired else ("-O0",)
+        return build_host(graph, profile, flags=flags, compiler=COMPILERS[self.compiler], paired=self.paired)
 
 
 def _run_schedule(device: HostDevice, stream: StreamInput, names: Sequence[str]) -> StreamRun:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from export.c_writer import to_c
 from firmware_sim.contract import Profile
 from firmware_sim.graph import Graph
-from golden_vectors.cc import FIRMWARE, ROOT, WARNINGS, build
+from golden_vectors.cc import FIRMWARE, ROOT, SERVES, WARNINGS, build
 from golden_vectors.errors import WitnessError
 
 PORT = FIRMWARE / "port" / "m7"
@@ -36,7 +36,7 @@ MARKS = ("-DSTAPES_MARK=stapes_mark",)
 """Beside other flags: an image that reads a clock at the end of each stage (firmware/port/m7/marks.h)."""
 _PART_FLAGS: Mapping[str, tuple[str, ...]] = {"mps2_an500": ("-DSTAPES_CLOCK_MPS2",)}
 _RUNTIME = ("startup.c", "memory.c", "stack.c")
-PROGRAMS: Mapping[str, tuple[str, ...]] = {"main": ("main.c", "schedule.c"), "selftest": ("selftest.c",)}
+PROGRAMS: Mapping[str, tuple[Path, ...]] = {"main": SERVES, "selftest": (PORT / "selftest.c",)}
 """What an image does: one that serves commands, and the self-test; each has its stapes_main."""
 
 
@@ -77,7 +77,7 @@ def build_m7(
     command = [*m7_command(compiler, part), *flags]
     dsp = "-DSTAPES_DSP" in flags
     intrinsics = PORT / "cmsis" if dsp else FIRMWARE / "cmsis_stubs"
-    own = (*_RUNTIME, *PROGRAMS[program], *(("marks.c",) if MARKS[0] in flags else ()))
-    sources = [*sorted(FIRMWARE.glob("*.c")), *(PORT / name for name in own), *more_sources]
+    own = (*_RUNTIME, *(("marks.c",) if MARKS[0] in flags else ()))
+    sources = [*sorted(FIRMWARE.glob("*.c")), *(PORT / name for name in own), *PROGRAMS[program], *more_sources]
     generated = {**to_c(graph, profile, paired=dsp), **more_generated}
-    return build(BUILD, IMAGE, command, generated, sources, (PORT, intrinsics, FIRMWARE), PORT)
+    return build(BUILD, IMAGE, command, generated, sources, (PORT, PORT.parent, intrinsics, FIRMWARE), PORT)

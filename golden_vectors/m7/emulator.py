@@ -12,7 +12,6 @@ import re
 import struct
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from typing import Any
 from golden_vectors.errors import WitnessError
 from golden_vectors.m7.build import DEFAULT_PART, PORT
 from golden_vectors.m7.image import Image
+from golden_vectors.program import Ended
 
 SYSTEM_SPACE = (0xE0000000, 1 << 20)
 """Registers of the core itself; plain memory is enough for code that only sets them."""
@@ -47,20 +47,6 @@ def memory_regions(part: str = DEFAULT_PART) -> dict[str, tuple[int, int]]:
 def memory_roles(part: str = DEFAULT_PART) -> dict[str, str]:
     """CODE, WEIGHTS and DATA -> the memory in which a part has them."""
     return dict(re.findall(r'REGION_ALIAS\("(\w+)", (\w+)\)', (PORT / f"{part}.ld").read_text()))
-
-
-@dataclass(frozen=True)
-class Ended:
-    """What an image left behind.
-
-    status   its exit status
-    files    what it wrote, by name
-    printed  what it printed
-    """
-
-    status: int
-    files: Mapping[str, bytes]
-    printed: str
 
 
 # ---------------------------------------------------------------- the core

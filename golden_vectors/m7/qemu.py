@@ -9,13 +9,11 @@ source   QEMU 7.2: machine mps2-an500, semihosting, -icount
 from __future__ import annotations
 
 import shutil
-import subprocess
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from golden_vectors.errors import WitnessError
-from golden_vectors.m7.emulator import Ended
+from golden_vectors.program import Ended, run_program
 
 QEMU = "qemu-system-arm"
 PART = "mps2_an500"
@@ -41,20 +39,4 @@ def run_qemu(image: Path, files: Mapping[str, bytes], *, counting: bool = False,
     if reason is not None:
         raise WitnessError(reason)
     command = [QEMU, *_MACHINE, *_SEMIHOSTING, *(_COUNTING if counting else ()), "-kernel", str(image)]
-    with tempfile.TemporaryDirectory(prefix="stapes-") as name:
-        folder = Path(name)
-        for file, data in files.items():
-            (folder / file).write_bytes(data)
-        try:
-            ended = subprocess.run(
-                command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=timeout_s
-            )
-        except subprocess.TimeoutExpired:
-            raise WitnessError(f"{QEMU}: {image.name} did not end within {timeout_s:g} s") from None
-        except OSError as error:
-            raise WitnessError(f"{QEMU}: cannot be started: {error.strerror or 'input/output error'}") from None
-        complaint = ended.stderr.decode(errors="replace").strip().splitlines()
-        if ended.returncode < 0 or complaint:
-            raise WitnessError(f"{QEMU}: {complaint[0] if complaint else f'ended by signal {-ended.returncode}'}")
-        written = {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in files}
-    return Ended(ended.returncode, written, ended.stdout.decode("ascii"))
+    return run_program(command, files, name=f"{QEMU} {image.name}", timeout_s=timeout_s)

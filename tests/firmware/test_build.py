@@ -11,7 +11,6 @@ import struct
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -19,11 +18,11 @@ import pytest
 from export.c_writer import write_c
 from firmware_sim.graph import Graph
 from golden_vectors import cc
-from golden_vectors.cc import FIRMWARE, INCLUDES, ROOT, WARNINGS, build_host, find_compiler, zig
+from golden_vectors.cc import FIRMWARE, INCLUDES, ROOT, WARNINGS, build_host, find_compiler, missing_compiler
 from golden_vectors.errors import WitnessError
 from tests.firmware.c_library import QUICK, SEED, model
 
-COMPILERS = {"system": find_compiler(), **({"zig": zig()} if find_spec("ziglang") else {})}
+COMPILERS = {name: command for name, command in cc.COMPILERS.items() if missing_compiler(name) is None}
 TRAPS = ("-O1", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error")
 SHF_WRITE = 1
 

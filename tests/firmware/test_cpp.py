@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from golden_vectors.cc import FIRMWARE, WARNINGS, zig
+from golden_vectors.cc import COMPILERS as C_COMPILERS
+from golden_vectors.cc import FIRMWARE, WARNINGS
 from tests.export.tiny_model import DIRECTORY
 
-COMPILERS = {"zig": (*zig()[:-1], "c++"), **({"system": ("c++",)} if shutil.which("c++") else {})}
+COMPILERS = {"zig": (*C_COMPILERS["zig"][:-1], "c++"), **({"system": ("c++",)} if shutil.which("c++") else {})}
 PROGRAM = """#include "stapes.h"
 #include "ping_pong.h"
 static stapes_ping_pong_t device;

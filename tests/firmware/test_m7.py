@@ -16,13 +16,13 @@ from unicorn.arm_const import UC_ARM_REG_R0
 from firmware_sim.contract import STAGES, WIENER_ALONE, ContractError, Parameters
 from firmware_sim.frame_loop import TAPS
 from golden_vectors.errors import WitnessError
-from golden_vectors.executors import c_m7
 from golden_vectors.executors.base import StreamExecutor, StreamInput
-from golden_vectors.executors.c_m7 import CM7, LOOP, HopInstructions, Script, count_hops, run_script
+from golden_vectors.executors.c_m7 import CM7, LOOP, HopInstructions, count_hops
+from golden_vectors.executors.c_program import INPUT, Script, run_script
 from golden_vectors.executors.numpy_reference import NumpyReference
 from golden_vectors.m7 import build, emulator
 from golden_vectors.m7.build import COMPILERS, DSP, PARTS, build_m7, missing_compiler
-from golden_vectors.m7.emulator import Emulator, instructions_in, memory_regions, memory_roles
+from golden_vectors.m7.emulator import Emulator, instructions_in, memory_regions, memory_roles, run_unicorn
 from golden_vectors.m7.image import Image
 from tests import signals
 from tests.firmware.c_library import SEED, model
@@ -134,7 +134,7 @@ def test_counts_of_blocks_are_those_of_single_instructions() -> None:
     graph, script, steps = model("int16x8"), Script(), []
     script.hops(signals.mixture(0.0, 0.1)[: 2 * HOP], SEED)
     image = Image.load(build_m7(graph, SEED))
-    core = Emulator(image, {c_m7.INPUT: bytes(script.data)})
+    core = Emulator(image, {INPUT: bytes(script.data)})
     start, end = next((f.start, f.end) for f in image.functions if f.name == "stapes_window")
     core.core.hook_add(core._uc.UC_HOOK_CODE, lambda *_: steps.append(1), begin=start, end=end - 1)
     core.run()
@@ -169,7 +169,7 @@ def test_the_memories_of_a_part_do_not_overlap(part: str) -> None:
 
 def test_an_image_that_writes_into_flash_is_stopped() -> None:
     """The rule that keeps start-up code from copying a section onto itself."""
-    core = Emulator(Image.load(build_m7(None, SEED, part="stm32f746")), {c_m7.INPUT: b""}, part="stm32f746").core
+    core = Emulator(Image.load(build_m7(None, SEED, part="stm32f746")), {INPUT: b""}, part="stm32f746").core
     store_to_flash = bytes.fromhex("0060")  # str r0, [r0]
     core.mem_write(0x20000000, store_to_flash)
     core.reg_write(UC_ARM_REG_R0, memory_regions("stm32f746")["FLASH"][0])
@@ -197,12 +197,12 @@ def test_an_image_ends_with_a_status_that_is_named(data: bytes, complaint: str) 
     script = Script()
     script.data += data
     with pytest.raises(WitnessError, match=complaint):
-        run_script(build_m7(None, SEED), script)
+        run_script(build_m7(None, SEED), script, run_unicorn)
 
 
 def test_a_fault_is_named_with_its_place(tmp_path: Path) -> None:
     image = Image.load(build_m7(None, SEED))
-    core = Emulator(image, {c_m7.INPUT: b""})
+    core = Emulator(image, {INPUT: b""})
     core.core.mem_write(image.segments[0][0] + 4, struct.pack("<I", 0x30000001))
     with pytest.raises(WitnessError, match=r"the M7 stopped at 0x30000000 in no function"):
         core.run()
@@ -215,7 +215,7 @@ def test_an_exit_block_at_the_top_of_the_memory_is_read() -> None:
 
 def test_an_image_that_never_ends_is_stopped_and_its_place_named() -> None:
     image = Image.load(build_m7(None, SEED))
-    core = Emulator(image, {c_m7.INPUT: b""})
+    core = Emulator(image, {INPUT: b""})
     core.core.mem_write(image.address("Reset_Handler"), bytes.fromhex("fee7"))  # b .
     with pytest.raises(WitnessError, match=r"no exit within 0\.2 s: it was in Reset_Handler"):
         core.run(timeout_s=0.2)

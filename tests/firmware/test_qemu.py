@@ -19,7 +19,8 @@ from firmware_sim.graph import Graph
 from golden_vectors.__main__ import MODEL, MODEL_INT8
 from golden_vectors.errors import WitnessError
 from golden_vectors.executors.base import StreamExecutor, StreamInput, StreamRun
-from golden_vectors.executors.c_m7 import CM7, CM7Qemu, Script, run_script
+from golden_vectors.executors.c_m7 import CM7, CM7Qemu
+from golden_vectors.executors.c_program import Script, run_script
 from golden_vectors.executors.numpy_reference import NumpyReference
 from golden_vectors.m7 import build, qemu
 from golden_vectors.m7.build import COMPILERS, build_m7, missing_compiler
@@ -117,7 +118,7 @@ def test_an_image_ends_with_a_status_that_is_named(emulator: type[CM7]) -> None:
     engine, script = emulator(), Script()
     script.data += struct.pack("<II", 9, 0)
     with pytest.raises(WitnessError, match="unknown command"):
-        run_script(build_m7(None, SEED, part=engine.part), script, engine.run_image)
+        run_script(build_m7(None, SEED, part=engine.part), script, engine.run)
 
 
 def test_the_image_for_the_board_is_one_of_the_parts() -> None:

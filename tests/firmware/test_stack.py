@@ -12,7 +12,7 @@ import pytest
 from export.c_memory import STACK_BYTES
 from golden_vectors.errors import WitnessError
 from golden_vectors.executors.base import StreamInput
-from golden_vectors.executors.c_m7 import INPUT, Script
+from golden_vectors.executors.c_program import INPUT, Script
 from golden_vectors.m7.build import COMPILERS, DSP, PARTS, build_m7, missing_compiler
 from golden_vectors.m7.elf import Elf, plain_name
 from golden_vectors.m7.emulator import Emulator

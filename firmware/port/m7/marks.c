@@ -5,6 +5,8 @@
 
 static uint32_t readings[STAPES_STAGES + 1]; /* at the end of each stage; the last: at the begin of the hop */
 
+void stapes_start_marks(void) { clock_start(); }
+
 void stapes_mark(stapes_stage_t stage) { readings[stage] = clock_now(); }
 
 void stapes_stage_clocks(uint32_t clocks[STAPES_STAGES])

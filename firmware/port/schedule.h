@@ -1,6 +1,6 @@
 /* Commands that drive the hop schedule of ping_pong.h call by call, so that interrupts fall where a test wants them. */
-#ifndef STAPES_M7_SCHEDULE_H
-#define STAPES_M7_SCHEDULE_H
+#ifndef STAPES_SCHEDULE_H
+#define STAPES_SCHEDULE_H
 
 #include "ping_pong.h"
 

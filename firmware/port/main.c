@@ -1,13 +1,13 @@
-/* The device as an image that serves commands from a file: audio and settings in, the whole state of every hop out.
+/* The device as a program that serves commands from a file: audio and settings in, the whole state of every hop out.
+ * The port brings semihost.h: the files of the debugger or emulator of a Cortex-M7, or those of this machine.
  *
  * Input  stapes_input.bin, little-endian: records of a command, a count and the command's data (see command_t).
  * Output stapes_output.bin: the size of a state, the number of its taps, the taps (see described_t), and then the
  *        state after every hop or network step, so that every tap of every hop can be compared. An image with
  *        marks (marks.h) writes one more tap, "clocks": what each stage took.
  *        stapes_played.bin, if the schedule is driven: see schedule.h.
- * Exit   0 at the end of the input, else one of the codes below; startup.c adds the one for a fault.
+ * Exit   0 at the end of the input, else one of the codes below; m7/startup.c adds the one for a fault.
  */
-#include "clock.h"
 #include "marks.h"
 #include "schedule.h"
 #include "semihost.h"
@@ -79,7 +79,7 @@ static void describe(uint32_t file)
     }
 }
 
-/* The state, and behind it the clocks of an image with marks. */
+/* The state, and behind it the clocks of a program with marks. */
 static uint32_t write_record(uint32_t file)
 {
     if (semihost_write(file, &ear, sizeof ear) != 0U) {
@@ -162,7 +162,7 @@ uint32_t stapes_main(void)
         return EXIT_NO_FILE;
     }
     if (STAPES_MARKED != 0) {
-        clock_start();
+        stapes_start_marks();
     }
     (void)stapes_init(&ear, NULL);
     describe(output);
