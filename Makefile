@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 RECORDING := tests/data/noisy.wav
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: demo test check bench train clean
+.PHONY: demo test engines check bench train clean
 
 demo: $(VENV)/demo.stamp
 	mkdir -p build/demo
@@ -17,6 +17,10 @@ demo: $(VENV)/demo.stamp
 
 test: check
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist loadfile
+
+# What `golden_vectors verify` knows beside what the tests install: 1.4 GB.
+engines: $(VENV)/test.stamp
+	$(PIP) -r requirements/tensorflow.txt
 
 check: $(VENV)/test.stamp
 	$(BIN)/ruff check .

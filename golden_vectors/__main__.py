@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,12 +15,13 @@ from firmware_sim.arguments import named_path
 from firmware_sim.contract import ContractError
 from firmware_sim.graph import SCHEMES
 from firmware_sim.parts import TABLE
-from golden_vectors import generate, page, pictures, report, selftest, verify
+from golden_vectors import generate, matrix, page, pictures, report, selftest, verify
 from golden_vectors.cases import CASES
 from golden_vectors.errors import WitnessError
 from golden_vectors.files import DIRECTORY, load_all
 from golden_vectors.m7.build import COMPILERS, DEFAULT_PART, PARTS
 from golden_vectors.m7.emulator import missing_unicorn, run_unicorn
+from golden_vectors.side_by_side import cores
 from golden_vectors.signals import PROFILE
 from golden_vectors.tables import console, print_counts, print_outcome, print_report, print_selftest
 from golden_vectors.vector import write
@@ -28,6 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 ENHANCED = "its enhanced file, as firmware_sim writes it: compared, or written where there is none"
 BOARD = "C of a board: stapes_board_init, stapes_print, stapes_exit, as far as it has them; not with --run"
+JOBS = "engines that run side by side, each in a process (default: as many as there are cores)"
 MODEL, MODEL_INT8 = ROOT / "firmware_sim" / "model.npz", ROOT / "firmware_sim" / "model_int8.npz"
 
 
@@ -56,7 +59,11 @@ def parser() -> Parser:
 
     command = commands.add_parser("verify", parents=[both], help="run every engine on every vector")
     command.add_argument("--on", nargs="+", metavar="NAME", help="engines, by name or family (default: all)")
-    command.add_argument("--steps", type=_steps, default=verify.STEPS, help="steps of the closed loop (%(default)s)")
+    steps, jobs = partial(_count, "steps"), partial(_count, "jobs")
+    command.add_argument("--steps", type=steps, default=verify.STEPS, help="steps of the closed loop (%(default)s)")
+    command.add_argument("--jobs", type=jobs, default=cores(), help=JOBS)
+    command.add_argument("--matrix", type=Path, metavar="PAGE.md", help="write the agreement matrix into this page")
+    command.add_argument("--check", action="store_true", help="with --matrix: write nothing; exit 1 if it is not so")
     command.set_defaults(run=run_verify)
 
     command = commands.add_parser("selftest", parents=[both], help="image of a Cortex-M7 that carries vectors inside")
@@ -96,9 +103,9 @@ def parser() -> Parser:
     return top
 
 
-def _steps(text: str) -> int:
+def _count(what: str, text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text)):
-        raise argparse.ArgumentTypeError(f"steps must be a whole number above 0, not {text!r}")
+        raise argparse.ArgumentTypeError(f"{what} must be a whole number above 0, not {text!r}")
     return int(text)
 
 
@@ -117,17 +124,23 @@ def run_generate(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def run_verify(arguments: argparse.Namespace, console: Console) -> int:
-    """verify [--on NAME ...]."""
+    """verify [--on NAME ...] [--matrix PAGE.md [--check]]."""
     from golden_vectors.executors import registry, select
 
+    if arguments.check and arguments.matrix is None:
+        raise WitnessError("--check has nothing to check: give --matrix README.md")
+    if arguments.matrix is not None and arguments.on:
+        raise WitnessError("--matrix is about every engine: leave --on out")
     engines = select(arguments.on, registry())
     vectors = load_all(arguments.vectors, CASES)
     bench = verify.Bench(vectors, generate.load_graphs(_models(arguments)), arguments.steps)
-    outcome = verify.verify(bench, engines)
+    outcome = verify.verify(bench, engines, arguments.jobs)
     verify.write_agreement(outcome, arguments.build)
     print_outcome(outcome, bench, console)
     for (engine, scheme, group), cell in outcome.failures.items():
         print(f"differs: {engine}, {group} ({scheme}): {cell.first}", file=sys.stderr)
+    if arguments.matrix is not None:
+        (matrix.check_matrix if arguments.check else matrix.write_matrix)(outcome, arguments.matrix)
     return 1 if outcome.failures else 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from firmware_sim.fixed import Ints
@@ -20,13 +20,14 @@ from golden_vectors.executors.numpy_reference import NumpyReference
 from golden_vectors.kinds import KINDS
 from golden_vectors.kinds.base import ANY_SCHEME
 from golden_vectors.kinds.stream import stream_input
+from golden_vectors.side_by_side import side_by_side
 from golden_vectors.signals import real_features
 from golden_vectors.vector import Vector, write
 
 STEPS = 1_500
 """Steps of the closed loop when nobody asks for another number: 6 s."""
 
-REPORTED_DISTANCES = frozenset({("litert", "int8")})
+REPORTED_DISTANCES = frozenset({("litert", "int8"), ("tf.lite", "int8")})
 """(family, scheme) that the contract does not call equal: FULLY_CONNECTED int8 rounds differently there."""
 
 
@@ -93,6 +94,10 @@ class Bench:
                     "vectors, or bless this one with `python -m golden_vectors generate`"
                 )
 
+    def prepare(self) -> None:
+        """Compute now what processes that are forked later share."""
+        assert self.closed_loop
+
     def run(self, engine: Executor, outcome: Outcome) -> None:
         """Every case that the engine can run, into the outcome's cells."""
         for scheme, group, case in self._work(engine):
@@ -143,16 +148,30 @@ class Bench:
         return {scheme: engine.run_network(graph, self._features[scheme]) for scheme, graph in self.graphs.items()}
 
 
-def verify(bench: Bench, engines: Sequence[Executor]) -> Outcome:
-    """Every engine that is here on everything that it can run."""
+def verify(bench: Bench, engines: Sequence[Executor], jobs: int = 1) -> Outcome:
+    """Every engine that is here on everything that it can run.
+
+    jobs    how many engines run side by side, in processes forked from this one; 1: none is
+    raises  WitnessError when an engine takes its process with it
+    """
     outcome = Outcome([engine.name for engine in engines])
-    for engine in engines:
-        reason = engine.available()
-        if reason is None:
+    reasons = {engine.name: engine.available() for engine in engines}
+    outcome.absent |= {name: reason for name, reason in reasons.items() if reason is not None}
+    here = [engine for engine in engines if reasons[engine.name] is None]
+    if min(jobs, len(here)) > 1:
+        bench.prepare()
+        for cells in side_by_side(partial(_cells, bench), here, jobs):
+            outcome.cells |= cells
+    else:
+        for engine in here:
             bench.run(engine, outcome)
-        else:
-            outcome.absent[engine.name] = reason
     return outcome
+
+
+def _cells(bench: Bench, engine: Executor) -> dict[tuple[str, str, str], Cell]:
+    outcome = Outcome([engine.name])
+    bench.run(engine, outcome)
+    return outcome.cells
 
 
 def write_agreement(outcome: Outcome, build: Path) -> None:

@@ -20,6 +20,7 @@ def registry() -> list[Executor]:
     from golden_vectors.executors.litert import KERNELS, LiteRt
     from golden_vectors.executors.numpy_reference import NumpyReference
     from golden_vectors.executors.onnxruntime import LEVELS, OnnxReference, OnnxRuntime
+    from golden_vectors.executors.tf_lite import TfLite
     from golden_vectors.executors.tflm import TfliteMicro
     from golden_vectors.m7.build import COMPILERS
 
@@ -34,6 +35,7 @@ def registry() -> list[Executor]:
         OnnxReference(),
         TfliteMicro(),
         *(LiteRt(kernels) for kernels in KERNELS),
+        *(TfLite(kernels) for kernels in KERNELS),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,9 +23,11 @@ class LiteRt:
     kernels  one of KERNELS
     """
 
+    family = "litert"
+
     def __init__(self, kernels: str = "default"):
         self.kernels = kernels
-        self.name = "litert" if kernels == "default" else f"litert ({kernels})"
+        self.name = self.family if kernels == "default" else f"{self.family} ({kernels})"
 
     def available(self) -> str | None:
         return missing("ai_edge_litert") or missing("flatbuffers", "export")
@@ -43,12 +46,18 @@ class LiteRt:
 
         return closed_loop(graph, codes, step)
 
-    def _interpreter(self, model: bytes) -> Any:
+    def _runtime(self) -> tuple[Any, Any]:
+        """The runtime's classes Interpreter and OpResolverType."""
         from ai_edge_litert import interpreter as litert
 
-        resolver = getattr(litert.OpResolverType, KERNELS[self.kernels])
-        with quiet(2):  # it announces its delegate
-            interpreter = litert.Interpreter(model_content=model, experimental_op_resolver_type=resolver, num_threads=1)
+        return litert.Interpreter, litert.OpResolverType
+
+    def _interpreter(self, model: bytes) -> Any:
+        make, resolvers = self._runtime()
+        resolver = getattr(resolvers, KERNELS[self.kernels])
+        with quiet(2), warnings.catch_warnings():  # it announces its delegate, and TensorFlow's its successor
+            warnings.simplefilter("ignore")
+            interpreter = make(model_content=model, experimental_op_resolver_type=resolver, num_threads=1)
             interpreter.allocate_tensors()
         return interpreter
 

@@ -17,11 +17,13 @@ from golden_vectors.executors.litert import KERNELS, LiteRt
 from golden_vectors.executors.network import digest, distance
 from golden_vectors.executors.numpy_reference import NumpyReference
 from golden_vectors.executors.onnxruntime import LEVELS, OnnxReference, OnnxRuntime
+from golden_vectors.executors.tf_lite import TfLite
 from golden_vectors.executors.tflm import TfliteMicro
 from tests.synthetic_student import features_q11, synthetic_student
 
 STEPS = 1500
 SHORT = 60
+LITE = [LiteRt, *([TfLite] if TfLite().available() is None else [])]
 EXACT: list[Executor] = [TfliteMicro(), *(OnnxRuntime(level) for level in LEVELS)]
 
 
@@ -60,9 +62,13 @@ def test_runtimes_agree_with_numpy_over_1500_closed_loop_steps(executor: Executo
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
-def test_litert_agrees_with_numpy_in_the_tie_free_scheme(kernels: str) -> None:
-    run = LiteRt(kernels).run_network(graph("int16x8"), codes("int16x8"))
+@pytest.mark.parametrize("executor", LITE)
+def test_litert_and_tf_lite_agree_with_numpy_in_the_tie_free_scheme_without_a_word(
+    executor: type[LiteRt], kernels: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = executor(kernels).run_network(graph("int16x8"), codes("int16x8"))
     assert digest(run) == digest(reference("int16x8"))
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -78,9 +84,10 @@ def test_onnx_reference_evaluator_agrees_over_a_short_loop(scheme: str) -> None:
     assert digest(run) == digest(NumpyReference().run_network(graph(scheme), codes(scheme)[-SHORT:]))
 
 
-def test_litert_int8_keeps_a_distance_which_is_measured_and_not_claimed_away() -> None:
+@pytest.mark.parametrize("executor", LITE)
+def test_litert_int8_keeps_a_distance_which_is_measured_and_not_claimed_away(executor: type[LiteRt]) -> None:
     """LiteRT rounds int8 FULLY_CONNECTED once; one LSB in the loop then spreads over the state."""
-    run = LiteRt().run_network(graph("int8"), codes("int8"))
+    run = executor().run_network(graph("int8"), codes("int8"))
     assert 0.0 < distance(run, reference("int8")) < 1.0
     worst = np.abs(run["mask"] - reference("int8")["mask"]).max()
     assert worst < 64, "the masks must still be the same masks"
@@ -103,7 +110,7 @@ def test_a_single_flipped_value_changes_digest_and_distance() -> None:
 
 def test_an_absent_runtime_names_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("golden_vectors.executors.network.find_spec", lambda name: None)
-    for executor in (TfliteMicro(), OnnxRuntime(), OnnxReference(), LiteRt()):
+    for executor in (TfliteMicro(), OnnxRuntime(), OnnxReference(), LiteRt(), TfLite()):
         reason = executor.available()
         assert reason is not None
         assert "pip install" in reason

@@ -1,0 +1,131 @@
+"""The agreement matrix in README: engine x what was compared, as a run of verify found it, between two markers.
+
+Only a run of every engine writes it, so that a machine which lacks some cannot blank out their rows; any machine can
+check the rows of the engines that it has.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from golden_vectors.errors import WitnessError
+from golden_vectors.vector import write
+from golden_vectors.verify import Outcome
+
+BEGIN, END = "<!-- agreement: written by verify --matrix -->", "<!-- agreement: end -->"
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "whole loop": ("speech", "levels", "full_scale", "reset", "settings"),
+    "timing": ("timing",),
+    "network": ("network",),
+    "closed loop": ("closed loop",),
+}
+"""Column -> groups of vectors; a group that stands nowhere is a column of its own, before these."""
+EQUAL, NOTHING = "equal", "–"
+SPREAD_PERCENT = 10
+"""A runtime chooses its kernels by the processor: elsewhere a reported distance may be as many points off."""
+
+Rows: TypeAlias = dict[str, dict[str, str]]
+"""Engine -> column -> cell."""
+_DISTANCE = re.compile(r"(\w+): ([\d.]+) %")
+
+
+def rows(outcome: Outcome) -> Rows:
+    """The cells of every engine that ran: equal, the reported distance of a scheme, or nothing to compare."""
+    home = {group: column for column, groups in COLUMNS.items() for group in groups}
+    found = dict.fromkeys(home.get(group, group) for _, _, group in outcome.cells)
+    columns = [*(name for name in found if name not in COLUMNS), *(name for name in COLUMNS if name in found)]
+    cells: dict[tuple[str, str], dict[str, float]] = {}
+    for (engine, scheme, group), cell in outcome.cells.items():
+        distances = cells.setdefault((engine, home.get(group, group)), {})
+        if cell.first is not None:
+            distances[scheme] = max(cell.distance, distances.get(scheme, 0.0))
+    here = (engine for engine in outcome.engines if engine not in outcome.absent)
+    return {engine: {column: _cell(cells.get((engine, column))) for column in columns} for engine in here}
+
+
+def _cell(distances: Mapping[str, float] | None) -> str:
+    if distances is None:
+        return NOTHING
+    return ", ".join(f"{scheme}: {100 * share:.2g} %" for scheme, share in distances.items()) or EQUAL
+
+
+def table(found: Rows) -> str:
+    """The rows as Markdown."""
+    columns = list(next(iter(found.values())))
+    lines = [["engine", *columns], ["---"] * (len(columns) + 1)]
+    lines += [[f"`{engine}`", *cells.values()] for engine, cells in found.items()]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def write_matrix(outcome: Outcome, page: Path) -> None:
+    """Put the table of a run between the markers of a page.
+
+    raises  WitnessError when an engine is absent, something differs, or the page has not the two markers
+    """
+    for engine, reason in outcome.absent.items():
+        raise WitnessError(f"the matrix is written by a run of every engine: {engine} is absent: {reason}")
+    if outcome.failures:
+        raise WitnessError("the matrix is written by a run without differences: see those above")
+    before, _, after = _parts(page)
+    content = f"{before}{BEGIN}\n\n{table(rows(outcome))}\n\n{END}{after}"
+    write(page.parent, page.name, content.encode())
+
+
+def check_matrix(outcome: Outcome, page: Path) -> None:
+    """The table of a page holds what this run found; absent engines need a row and are not judged.
+
+    raises  WitnessError with the first row, column or cell that is wrong
+    """
+    written, found = read_matrix(page), rows(outcome)
+    for engine in (*outcome.engines, *written):
+        if engine not in written or engine not in outcome.engines:
+            known = "unknown" if engine in written else "missing"
+            raise WitnessError(f"{page.name}: {known} row {engine}: {_remedy(page)}")
+    for engine, cells in found.items():
+        if list(written[engine]) != list(cells):
+            raise WitnessError(f"{page.name}: columns {', '.join(written[engine])}, not as found: {_remedy(page)}")
+        for column, cell in cells.items():
+            if not _alike(written[engine][column], cell):
+                what = f"{engine}, {column}: {written[engine][column]!r}, found {cell!r}"
+                raise WitnessError(f"{page.name}: {what}: {_remedy(page)}")
+
+
+def read_matrix(page: Path) -> Rows:
+    """The table between the markers of a page; raises WitnessError when there is none."""
+    lines = [_split(line) for line in _parts(page)[1].splitlines() if line.startswith("|")]
+    if len(lines) < 3 or any(len(line) != len(lines[0]) for line in lines):
+        raise WitnessError(f"{page.name}: no table between the markers: {_remedy(page)}")
+    return {line[0].strip("`"): dict(zip(lines[0][1:], line[1:], strict=True)) for line in lines[2:]}
+
+
+def _split(line: str) -> Sequence[str]:
+    return [cell.strip() for cell in line.strip().strip("|").split("|")]
+
+
+def _alike(written: str, found: str) -> bool:
+    """Equal, or distances of the same schemes that are near each other."""
+    ours, theirs = _DISTANCE.findall(written), _DISTANCE.findall(found)
+    if not ours or not theirs:
+        return written == found
+    same = [scheme for scheme, _ in ours] == [scheme for scheme, _ in theirs]
+    return same and all(abs(float(a[1]) - float(b[1])) <= SPREAD_PERCENT for a, b in zip(ours, theirs, strict=True))
+
+
+def _parts(page: Path) -> tuple[str, str, str]:
+    """What stands before, between and behind the markers."""
+    try:
+        text = page.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise WitnessError(f"{page}: cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}") from None
+    before, begin, rest = text.partition(BEGIN)
+    between, end, after = rest.partition(END)
+    if not begin or not end:
+        raise WitnessError(f"{page}: needs the line {BEGIN} and behind it the line {END}")
+    return before, between, after
+
+
+def _remedy(page: Path) -> str:
+    return f"see what changed, then run `python -m golden_vectors verify --matrix {page.name}`"
