@@ -20,6 +20,7 @@ from golden_vectors.signals import (
     square,
     uniform,
 )
+from golden_vectors.unit_cases import UNIT_CASES
 
 ONE = UNITY_GAIN_Q15
 NO_FLOOR = Parameters(gain_floor_q15=0)
@@ -63,4 +64,5 @@ CASES: tuple[Case, ...] = (
     StreamCase(25, "overrun_int8", "timing", ("HeldHop", "Scheme8"), 60, noisy(0.5), scheme="int8", events=OVERRUNS),
     StreamCase(26, "lost_hops", "timing", ("LostHop", "HeldHop"), 60, mixture(4.5, 7.0, 24000), events=LOSSES),
     StreamCase(27, "restart", "timing", ("WarmRestart", "StateLost"), 90, level_jump, NO_FLOOR, events=RESTARTS),
+    *UNIT_CASES,
 )

@@ -31,8 +31,13 @@ BUILD = ROOT / "build" / "host"
 LIBRARY, PROGRAM = "libstapes.so", "stapes"
 PORT = FIRMWARE / "port" / "host"
 INCLUDES = (FIRMWARE, FIRMWARE / "cmsis_stubs", PORT)
-SERVES = tuple(FIRMWARE / "port" / name for name in ("main.c", "schedule.c"))
-"""The program that serves commands, the same on this machine and on a Cortex-M7."""
+UNITS = (PORT.parent / "units.c",)
+"""Beside other sources: the units of the front end one by one."""
+PROGRAMS: Mapping[str, tuple[Path, ...]] = {
+    "main": tuple(PORT.parent / name for name in ("main.c", "schedule.c")),
+    "units": (*UNITS, PORT.parent / "units_main.c"),
+}
+"""Programs that are the same on this machine and on a Cortex-M7: one that serves commands, one that runs units."""
 
 COMPILERS: Mapping[str, tuple[str, ...]] = {
     "gcc": ("gcc",),
@@ -125,15 +130,21 @@ def build_host(
     flags = optimised(chosen) if flags is None else flags
     command = [*chosen, "-std=c11", *flags, *WARNINGS, "-fPIC", "-shared"]
     sources = [*sorted(FIRMWARE.glob("*.c")), PORT / "host.c", *more_sources]
-    return build(BUILD, LIBRARY, command, to_c(graph, profile, paired), sources, INCLUDES)
+    return build(BUILD, LIBRARY, command, to_c(graph, profile, paired), sources, (*INCLUDES, PORT.parent))
 
 
 def build_sanitized(
-    graph: Graph | None, profile: Profile, *, paired: bool = False, more_sources: Sequence[Path] = ()
+    graph: Graph | None,
+    profile: Profile,
+    *,
+    paired: bool = False,
+    program: str = "main",
+    more_sources: Sequence[Path] = (),
 ) -> Path:
-    """Program of the device (firmware/port/main.c) that ends at any bad address and undefined behaviour.
+    """Program of the device that ends at any bad address and undefined behaviour.
 
     paired        with the paired kernels and `PAIRED`
+    program       what it does, one of `PROGRAMS`
     more_sources  C files that are compiled in with the firmware's
     raises        WitnessError when no compiler has the sanitizers or it refuses the sources
     """
@@ -141,7 +152,7 @@ def build_sanitized(
     if compiler is None:
         raise WitnessError(missing_sanitizer())
     command = [*compiler, "-std=c11", *SANITIZED, *(PAIRED if paired else ()), *WARNINGS]
-    sources = [*sorted(FIRMWARE.glob("*.c")), *SERVES, PORT / "program.c", *more_sources]
+    sources = [*sorted(FIRMWARE.glob("*.c")), *PROGRAMS[program], PORT / "program.c", *more_sources]
     return build(BUILD, PROGRAM, command, to_c(graph, profile, paired), sources, (*INCLUDES, PORT.parent))
 
 

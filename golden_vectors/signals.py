@@ -62,17 +62,18 @@ def square(period: int) -> Signal:
     return lambda count: np.where(np.arange(count) % period < period // 2, 32767, -32768)
 
 
+def congruential(count: int, seed: int) -> Ints:
+    """(count,) states after the seed of a 32-bit linear congruential generator (Numerical Recipes)."""
+    x, states = seed, np.empty(count, np.int64)
+    for i in range(count):
+        x = (1664525 * x + 1013904223) & 0xFFFFFFFF
+        states[i] = x
+    return states
+
+
 def uniform(amplitude: int, seed: int) -> Signal:
-    """White integers in [-amplitude, amplitude]: a 32-bit linear congruential generator (Numerical Recipes)."""
-
-    def draw(count: int) -> Ints:
-        x, values = seed, np.empty(count, np.int64)
-        for i in range(count):
-            x = (1664525 * x + 1013904223) & 0xFFFFFFFF
-            values[i] = ((x >> 16) * (2 * amplitude + 1) >> 16) - amplitude
-        return values
-
-    return draw
+    """White integers in [-amplitude, amplitude]."""
+    return lambda count: ((congruential(count, seed) >> 16) * (2 * amplitude + 1) >> 16) - amplitude
 
 
 def impulses(count: int) -> Ints:

@@ -102,3 +102,12 @@ class StreamExecutor(Executor, Protocol):
         raises  ContractError when graph and profile do not fit
         """
         ...
+
+
+@runtime_checkable
+class UnitExecutor(Executor, Protocol):
+    """An executor that also runs the units of the front end by themselves."""
+
+    def run_unit(self, name: str, rows: Ints) -> Ints:
+        """Rows (n, in_width) int64 through a unit of `golden_vectors.units` -> (n, out_width) int64."""
+        ...

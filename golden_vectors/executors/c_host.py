@@ -17,7 +17,8 @@ from firmware_sim.contract import DEFAULT_PROFILE, PROFILES, STAGES, ContractErr
 from firmware_sim.fixed import Ints
 from firmware_sim.frame_loop import TAPS, default_parameters
 from firmware_sim.graph import Graph
-from golden_vectors.cc import COMPILERS, PAIRED, build_host, missing_compiler
+from golden_vectors.cc import COMPILERS, PAIRED, UNITS, build_host, missing_compiler
+from golden_vectors.errors import WitnessError
 from golden_vectors.executors.base import StreamInput, StreamRun
 from golden_vectors.executors.host_ping_pong import HostPingPong
 from golden_vectors.executors.schedule import Call, calls, samples_of
@@ -54,6 +55,12 @@ class _Tap(ctypes.Structure):
         ("element_bytes", ctypes.c_uint8),
         ("is_signed", ctypes.c_bool),
     )
+
+
+class _Unit(ctypes.Structure):
+    """The first members of stapes_unit_t."""
+
+    _fields_ = (("name", ctypes.c_char_p), ("in_width", ctypes.c_uint32), ("out_width", ctypes.c_uint32))
 
 
 class _Recorder(ctypes.Structure):
@@ -241,12 +248,39 @@ class CHost:
     def _device(self, graph: Graph | None, profile: Profile, parameters: Parameters | None = None) -> HostDevice:
         return HostDevice(graph, profile, parameters, self.build(graph, profile))
 
-    def build(self, graph: Graph | None, profile: Profile) -> Path:
+    def build(self, graph: Graph | None, profile: Profile, more_sources: Sequence[Path] = ()) -> Path:
         """The library of this executor; made once for the same inputs."""
         if self.compiler is None:
-            return build_host(graph, profile)
-        flags = ("-O2", *PAIRED) if self.paired else ("-O0",)
-        return build_host(graph, profile, flags=flags, compiler=COMPILERS[self.compiler], paired=self.paired)
+            return build_host(graph, profile, more_sources=more_sources)
+        flags, compiler = ("-O2", *PAIRED) if self.paired else ("-O0",), COMPILERS[self.compiler]
+        return build_host(graph, profile, flags=flags, compiler=compiler, paired=self.paired, more_sources=more_sources)
+
+    def run_unit(self, name: str, rows: Ints) -> Ints:
+        """See `base.UnitExecutor.run_unit`."""
+        return run_unit(self._units, name, rows)
+
+    @cached_property
+    def _units(self) -> ctypes.CDLL:
+        return load_units(self.build(None, PROFILES[DEFAULT_PROFILE], UNITS))
+
+
+def load_units(path: Path) -> ctypes.CDLL:
+    """A library that was built with `cc.UNITS`, for `run_unit`."""
+    library = ctypes.CDLL(str(path))
+    library.stapes_unit_find.restype = ctypes.POINTER(_Unit)
+    library.stapes_unit_run.restype = None
+    return library
+
+
+def run_unit(library: ctypes.CDLL, name: str, rows: Ints) -> Ints:
+    """Rows through a unit of a library of `load_units`; see `base.UnitExecutor.run_unit`."""
+    unit = library.stapes_unit_find(name.encode("ascii"))
+    if not unit or unit.contents.in_width != rows.shape[1]:
+        raise WitnessError(f"the device has no unit {name} of {rows.shape[1]} values")
+    rows = np.ascontiguousarray(rows, np.int64)
+    results = np.empty((len(rows), unit.contents.out_width), np.int64)
+    library.stapes_unit_run(unit, _address(rows), _address(results), ctypes.c_size_t(len(rows)))
+    return results
 
 
 def _run_schedule(device: HostDevice, stream: StreamInput, names: Sequence[str]) -> StreamRun:

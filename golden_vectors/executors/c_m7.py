@@ -110,9 +110,9 @@ class CM7(CProgram):
     def available(self) -> str | None:
         return missing_unicorn() or missing_compiler(self.compiler)
 
-    def build(self, graph: Graph | None, profile: Profile) -> Path:
+    def build(self, graph: Graph | None, profile: Profile, program: str = "main") -> Path:
         """See `CProgram.build`."""
-        return build_m7(graph, profile, compiler=self.compiler, part=self.part, flags=self.flags)
+        return build_m7(graph, profile, compiler=self.compiler, part=self.part, flags=self.flags, program=program)
 
     def run(self, program: Path, files: Mapping[str, bytes]) -> Ended:
         """See `CProgram.run`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -16,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from firmware_sim.contract import PROFILES, STAGES, ContractError, Parameters, Profile
+from firmware_sim.contract import DEFAULT_PROFILE, PROFILES, STAGES, ContractError, Parameters, Profile
 from firmware_sim.fixed import Ints
 from firmware_sim.frame_loop import TAPS
 from firmware_sim.graph import Graph
@@ -35,7 +36,7 @@ _PARAMETERS, _RESET, _HOPS, _STEPS = 1, 2, 3, 4
 _CALLS = {Call.RESET: _RESET, Call.RESTART: 5, Call.INTERRUPT: 16, Call.BEGIN: 17, Call.PROCESS: 18, Call.FINISH: 19,
           Call.SHOW: 20}  # fmt: skip
 _COUNTERS, _RUN = 21, 22
-_EXITS = {1: "a file is missing", 2: "unknown command", 3: "the device refuses the parameters",
+_EXITS = {1: "a file is missing", 2: "unknown command or unit", 3: "the device refuses the parameters",
           4: "the input ends in mid command", 5: "the output cannot be written", 99: "fault"}  # fmt: skip
 
 
@@ -84,9 +85,20 @@ def run_script(program: Path, script: Script, run: Runner) -> npt.NDArray[Any]:
     return _states(_written(program, script, run)[OUTPUT])
 
 
+def run_unit(program: Path, name: str, rows: Ints, run: Runner) -> Ints:
+    """Rows through a unit of a program of firmware/port/units_main.c; see `base.UnitExecutor.run_unit`."""
+    order = struct.pack("<II", len(name), len(rows)) + name.encode("ascii")
+    output = _output(program, order + rows.astype("<i8").tobytes(), run)[OUTPUT]
+    return np.frombuffer(output, "<i8").astype(np.int64).reshape(len(rows), -1)
+
+
 def _written(program: Path, script: Script, run: Runner) -> Mapping[str, bytes]:
     """The files that a program leaves; raises WitnessError when it does not run to its end."""
-    ended = run(program, {INPUT: bytes(script.data)})
+    return _output(program, bytes(script.data), run)
+
+
+def _output(program: Path, given: bytes, run: Runner) -> Mapping[str, bytes]:
+    ended = run(program, {INPUT: given})
     if ended.status != 0:
         raise WitnessError(f"{program.name} ended with status {ended.status}: {_EXITS.get(ended.status, 'unknown')}")
     return ended.files
@@ -119,8 +131,8 @@ class CProgram(ABC):
     """An executor whose device is such a program."""
 
     @abstractmethod
-    def build(self, graph: Graph | None, profile: Profile) -> Path:
-        """The program of a graph and a profile; raises WitnessError when it cannot be built."""
+    def build(self, graph: Graph | None, profile: Profile, program: str = "main") -> Path:
+        """A program of `cc.PROGRAMS` for a graph and a profile; raises WitnessError when it cannot be built."""
 
     @abstractmethod
     def run(self, program: Path, files: Mapping[str, bytes]) -> Ended:
@@ -154,6 +166,14 @@ class CProgram(ABC):
         counters = {stage: (row[0], row[1]) for stage, row in zip(STAGES, rows, strict=True)}
         taps = {name: joined(name, [fields_of(states)], stream.hops) for name in TAPS}
         return StreamRun(taps, counters, *(_played(files[PLAYED], stream) if stream.events else ()))
+
+    def run_unit(self, name: str, rows: Ints) -> Ints:
+        """See `base.UnitExecutor.run_unit`."""
+        return run_unit(self._units, name, rows, self.run)
+
+    @cached_property
+    def _units(self) -> Path:
+        return self.build(None, PROFILES[DEFAULT_PROFILE], "units")
 
 
 def _plain(script: Script, stream: StreamInput) -> None:

@@ -29,9 +29,9 @@ class CSanitized(CProgram):
     def available(self) -> str | None:
         return missing_sanitizer()
 
-    def build(self, graph: Graph | None, profile: Profile) -> Path:
+    def build(self, graph: Graph | None, profile: Profile, program: str = "main") -> Path:
         """See `CProgram.build`."""
-        return build_sanitized(graph, profile, paired=self.paired)
+        return build_sanitized(graph, profile, paired=self.paired, program=program)
 
     def run(self, program: Path, files: Mapping[str, bytes]) -> Ended:
         """See `CProgram.run`."""

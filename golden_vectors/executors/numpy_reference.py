@@ -11,6 +11,7 @@ from firmware_sim.graph import Graph
 from firmware_sim.ping_pong import PingPong
 from golden_vectors.executors.base import StreamInput, StreamRun
 from golden_vectors.executors.network import Arrays, closed_loop
+from golden_vectors.units import unit
 
 
 class NumpyReference:
@@ -53,3 +54,7 @@ class NumpyReference:
         }
         shown = {name: np.stack(values) for name, values in rows.items()}
         return StreamRun(shown, counters, *((np.stack(played), device.schedule) if stream.events else ()))
+
+    def run_unit(self, name: str, rows: Ints) -> Ints:
+        """See `UnitExecutor.run_unit`."""
+        return unit(name).run(rows)

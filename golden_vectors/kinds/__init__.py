@@ -5,8 +5,9 @@ from __future__ import annotations
 from golden_vectors.kinds.base import Case, Kind
 from golden_vectors.kinds.network import NetworkKind
 from golden_vectors.kinds.stream import StreamKind
+from golden_vectors.kinds.unit import UnitKind
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (StreamKind(), NetworkKind())}
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (StreamKind(), NetworkKind(), UnitKind())}
 """Name -> page."""
 
 

@@ -12,7 +12,8 @@ from types import MappingProxyType
 from export.c_writer import to_c
 from firmware_sim.contract import Profile
 from firmware_sim.graph import Graph
-from golden_vectors.cc import FIRMWARE, ROOT, SERVES, WARNINGS, build
+from golden_vectors import cc
+from golden_vectors.cc import FIRMWARE, ROOT, WARNINGS, build
 from golden_vectors.errors import WitnessError
 
 PORT = FIRMWARE / "port" / "m7"
@@ -36,8 +37,8 @@ MARKS = ("-DSTAPES_MARK=stapes_mark",)
 """Beside other flags: an image that reads a clock at the end of each stage (firmware/port/m7/marks.h)."""
 _PART_FLAGS: Mapping[str, tuple[str, ...]] = {"mps2_an500": ("-DSTAPES_CLOCK_MPS2",)}
 _RUNTIME = ("startup.c", "memory.c", "stack.c")
-PROGRAMS: Mapping[str, tuple[Path, ...]] = {"main": SERVES, "selftest": (PORT / "selftest.c",)}
-"""What an image does: one that serves commands, and the self-test; each has its stapes_main."""
+PROGRAMS: Mapping[str, tuple[Path, ...]] = {**cc.PROGRAMS, "selftest": (PORT / "selftest.c",)}
+"""What an image does; each has its stapes_main."""
 
 
 def missing_compiler(compiler: str) -> str | None:

@@ -22,7 +22,8 @@ def stream(name: str) -> StreamCase:
 
 def test_ids_and_numbers_are_unique_and_in_order() -> None:
     assert len({case.id for case in CASES}) == len(CASES)
-    assert [case.tc_id for case in CASES] == list(range(1, len(CASES) + 1))
+    numbers = [case.tc_id for case in CASES]
+    assert numbers == sorted(set(numbers))
 
 
 def test_every_flag_names_a_bug_and_every_bug_has_a_case() -> None:

@@ -1,0 +1,110 @@
+"""Rows through one unit of the front end: a word, a table, a stage by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from firmware_sim.fixed import Ints
+from golden_vectors.compare import Difference, element, first_row
+from golden_vectors.executors.base import Executor, UnitExecutor
+from golden_vectors.executors.numpy_reference import NumpyReference
+from golden_vectors.kinds.base import ANY_SCHEME, Graphs, Header, Wanted, Witness, require, whole
+from golden_vectors.units import UNITS
+from golden_vectors.units.base import Column, split
+from golden_vectors.vector import Vector
+
+
+@dataclass(frozen=True)
+class UnitCase:
+    """Rows through a unit of `units`; scheme and model have no part in it."""
+
+    kind: ClassVar[str] = "unit"
+    scheme: ClassVar[str] = ANY_SCHEME
+
+    tc_id: int
+    id: str
+    group: str
+    flags: tuple[str, ...]
+    unit: str
+    rows: Callable[[], Ints]
+    """Makes the rows: (rows, in_width) int64."""
+
+
+class UnitKind:
+    """Arrays: `in_` and `out_` with the name of each column of the unit, (rows,) or (rows, width)."""
+
+    name = "unit"
+
+    def facts(self, case: UnitCase) -> Header:
+        return {"unit": case.unit}
+
+    def keys(self, header: Header) -> set[str]:
+        return {"unit", "rows"}
+
+    def check(self, header: Header) -> None:
+        require(header["unit"] in UNITS, header, "unit", "one of golden_vectors/units")
+        require(whole(header["rows"], 1), header, "rows", "a whole number above 0")
+
+    def arrays(self, header: Header) -> Wanted:
+        return {name: (column.dtype, _shape(header, column)) for name, column in _named(header["unit"]).items()}
+
+    def build(self, case: UnitCase, graphs: Graphs) -> tuple[Header, dict[str, npt.NDArray[Any]]]:
+        unit, rows = UNITS[case.unit], case.rows()
+        results = NumpyReference().run_unit(case.unit, rows)
+        parts = [*split(rows, unit.inputs).values(), *split(results, unit.outputs).values()]
+        header = {"rows": len(rows)}
+        named = zip(_named(case.unit).items(), parts, strict=True)
+        return header, {name: _narrow(part, column).reshape(_shape(header, column)) for (name, column), part in named}
+
+    def runs_on(self, engine: Executor) -> bool:
+        return isinstance(engine, UnitExecutor)
+
+    def compare(self, engine: UnitExecutor, vector: Vector, bench: Witness) -> tuple[Difference | None, float]:
+        unit = UNITS[vector.header["unit"]]
+        expected = _rows(vector, "out_", unit.outputs)
+        got = engine.run_unit(unit.name, _rows(vector, "in_", unit.inputs))
+        return _difference(vector, expected, got, unit.outputs), float(np.mean(expected != got))
+
+
+def _named(unit: str) -> dict[str, Column]:
+    """Arrays of a vector -> columns of its unit."""
+    sides = (("in_", UNITS[unit].inputs), ("out_", UNITS[unit].outputs))
+    return {f"{side}{column.name}": column for side, columns in sides for column in columns}
+
+
+def _shape(header: Header, column: Column) -> tuple[int, ...]:
+    return (header["rows"],) if column.width == 1 else (header["rows"], column.width)
+
+
+def _narrow(values: Ints, column: Column) -> npt.NDArray[Any]:
+    """Values in the type of their column; an overflow would be a wrong limit of the column."""
+    narrow = values.astype(column.dtype)
+    if not np.array_equal(narrow, values):
+        raise OverflowError(f"{column.name} does not fit {column.dtype}")
+    return narrow
+
+
+def _rows(vector: Vector, side: str, columns: tuple[Column, ...]) -> Ints:
+    parts = [vector.arrays[f"{side}{column.name}"].astype(np.int64).reshape(-1, column.width) for column in columns]
+    return np.concatenate(parts, axis=1)
+
+
+def _difference(vector: Vector, expected: Ints, got: Ints, columns: tuple[Column, ...]) -> Difference | None:
+    """The first row that differs, and in it the first column."""
+    unit = vector.header["unit"]
+    if expected.shape != got.shape:
+        return Difference(vector.id, None, unit, "rows", (), f"shape {expected.shape}", f"shape {got.shape}")
+    for row in first_row(expected, got):
+        wanted, found = split(expected[row : row + 1], columns), split(got[row : row + 1], columns)
+        for column in columns:
+            shape = () if column.width == 1 else (column.width,)
+            values = wanted[column.name].reshape(shape), found[column.name].reshape(shape)
+            difference = element(vector.id, row, unit, column.name, *values)
+            if difference is not None:
+                return difference
+    return None
