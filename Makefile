@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 RECORDING := tests/data/noisy.wav
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: demo test engines check bench train clean
+.PHONY: demo test engines check bench soak train clean
 
 demo: $(VENV)/demo.stamp
 	mkdir -p build/demo
@@ -30,6 +30,9 @@ check: $(VENV)/test.stamp
 
 bench: $(VENV)/test.stamp
 	$(ONE_THREAD) $(BIN)/python benchmarks/bench.py
+
+soak: $(VENV)/test.stamp
+	$(ONE_THREAD) $(BIN)/python -m benchmarks.soak --hours 10
 
 train: $(VENV)/test.stamp
 	$(BIN)/python -m training corpus --out build/corpus

@@ -8,7 +8,7 @@ axis of every array.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -150,6 +150,47 @@ class FrameLoop:
         for stage, (saturations, overflows) in counts.items():
             self.counters[stage].saturations, self.counters[stage].overflows = saturations, overflows
         return True
+
+    @property
+    def state(self) -> dict[str, Ints]:
+        """All that the next hop depends on, parameters apart, and the counters: int64, one row a stream.
+
+        Names are those of the members of the device's `stapes_state_t`; counters are (streams, stages, 2):
+        saturations and overflows of each of STAGES. `wiener.hops` is (streams,).
+        """
+        wiener, counters = self._wiener, [self.counters[stage] for stage in STAGES]
+        return {
+            "history": self._history.copy(),
+            "overlap": self._overlap.copy(),
+            "mask_q15": self._mask_q15.copy(),
+            "wiener.noise": wiener.noise.copy(),
+            "wiener.learned": wiener.learned.copy(),
+            "wiener.prior_uq16": wiener.prior_uq16.copy(),
+            "wiener.hops": np.full(self.streams, wiener.hops, np.int64),
+            **({name: h.copy() for name, h in self.network.state.items()} if self.network is not None else {}),
+            "counters": np.stack([np.stack([c.saturations, c.overflows], axis=1) for c in counters], axis=1),
+        }
+
+    def load_state(self, state: Mapping[str, Ints]) -> None:
+        """Go on from a state that this property, or a device, has shown.
+
+        raises  ContractError when arrays are missing or have another shape, or when the streams are not equally
+                far in the noise initialisation: they share its count of hops
+        """
+        for name, own in self.state.items():
+            if name not in state or state[name].shape != own.shape:
+                raise ContractError(f"the state needs {name} of shape {own.shape}")
+        hops = state["wiener.hops"]
+        if (hops != hops[0]).any():
+            raise ContractError("streams that run side by side must be equally far in the noise initialisation")
+        taken = {name: np.array(values, np.int64) for name, values in state.items()}
+        self._history, self._overlap, self._mask_q15 = taken["history"], taken["overlap"], taken["mask_q15"]
+        self._wiener.noise, self._wiener.learned = taken["wiener.noise"], taken["wiener.learned"]
+        self._wiener.prior_uq16, self._wiener.hops = taken["wiener.prior_uq16"], int(hops[0])
+        if self.network is not None:
+            self.network.state = {name: taken[name] for name in self.network.state}
+        for stage, counts in zip(STAGES, taken["counters"].swapaxes(0, 1), strict=True):
+            self.counters[stage].saturations, self.counters[stage].overflows = counts[:, 0], counts[:, 1]
 
     def process_hop(self, pcm: npt.NDArray[np.int16]) -> Hop:
         """Move every stream on by one hop.

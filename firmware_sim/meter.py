@@ -28,9 +28,13 @@ WEIGHTS = {
 """Weighted operations per element of each word, in the spirit of the ITU-T basic operators (G.191)."""
 
 
+COUNTER_MAX = (1 << 32) - 1
+"""Where the counters stay: they are uint32 on the device."""
+
+
 @dataclass
 class Counter:
-    """Sticky counters of one stage, one value per stream (int64, shape (streams,))."""
+    """Sticky counters of one stage, one value per stream (int64, shape (streams,)), [0, COUNTER_MAX]."""
 
     streams: int
     saturations: npt.NDArray[np.int64] = field(init=False)
@@ -46,12 +50,14 @@ class Counter:
     def saturated(self, hit: npt.NDArray[np.bool_]) -> None:
         """Count the limited elements of a (streams, ...) mask."""
         if np.count_nonzero(hit):  # several times faster than any() on these short arrays
-            self.saturations += hit.reshape(self.streams, -1).sum(axis=1)
+            hits = hit.reshape(self.streams, -1).sum(axis=1)
+            self.saturations = np.minimum(self.saturations + hits, COUNTER_MAX)
 
     def overflowed(self, hit: npt.NDArray[np.bool_]) -> None:
         """Count one overflow for every stream in which any element of the mask is set."""
         if np.count_nonzero(hit):
-            self.overflows += hit.reshape(self.streams, -1).any(axis=1)
+            hits = hit.reshape(self.streams, -1).any(axis=1)
+            self.overflows = np.minimum(self.overflows + hits, COUNTER_MAX)
 
 
 @dataclass

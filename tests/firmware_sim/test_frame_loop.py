@@ -20,6 +20,7 @@ from firmware_sim.contract import (
     ContractError,
     Parameters,
 )
+from firmware_sim.fixed import Ints
 from firmware_sim.frame_loop import TAP_DTYPES, TAPS, FrameLoop, Hop, Stream, tap_bytes
 from firmware_sim.graph import Graph
 from tests import signals
@@ -262,3 +263,30 @@ def test_the_ends_of_the_noise_psd_are_plausible(graph: Graph, noise: int) -> No
     loop.process(signals.mixture(0.0, 0.2)[None])
     loop._wiener.noise[0, 7] = noise
     assert loop.restart()
+
+
+# ---------------------------------------------------------------- state in, state out
+
+
+def test_a_loop_goes_on_from_a_state_of_other_loops_with_the_same_bits(graph: Graph) -> None:
+    pcm = signals.noisy_speech(1.0)[:3]
+    loops = [FrameLoop(SEED, graph) for _ in pcm]
+    begun = [list(loop.hops_of(row[None, :6400])) for loop, row in zip(loops, pcm, strict=True)]
+    states = [loop.state for loop in loops]
+    together = FrameLoop(SEED, graph, streams=3)
+    together.load_state({name: np.concatenate([state[name] for state in states]) for name in states[0]})
+    rest = list(together.hops_of(pcm[:, 6400:]))
+    for stream, (loop, row) in enumerate(zip(loops, pcm, strict=True)):
+        assert len(begun[stream]) == 100
+        assert [hop.digests(stream) for hop in rest] == [hop.digests() for hop in loop.hops_of(row[None, 6400:])]
+        for name, values in loop.state.items():
+            np.testing.assert_array_equal(together.state[name][stream], values[0], err_msg=name)
+    assert not np.array_equal(states[0]["counters"], loops[0].state["counters"]), "what was shown is a copy"
+
+
+@pytest.mark.parametrize("wrong", [{"h0": np.zeros((2, 3))}, {"wiener.hops": np.array([30, 29])}, {"history": None}])
+def test_a_state_that_does_not_fit_is_refused(graph: Graph, wrong: dict[str, Ints | None]) -> None:
+    loop = FrameLoop(SEED, graph, streams=2)
+    state = {name: values for name, values in (loop.state | wrong).items() if values is not None}
+    with pytest.raises(ContractError, match=r"needs|equally far"):
+        loop.load_state(state)

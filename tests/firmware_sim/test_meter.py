@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from firmware_sim import fixed, meter
-from firmware_sim.meter import WEIGHTS, Counter, metered
+from firmware_sim.meter import COUNTER_MAX, WEIGHTS, Counter, metered
 
 
 def test_counters_are_sticky_until_reset() -> None:
@@ -18,6 +18,17 @@ def test_counters_are_sticky_until_reset() -> None:
     counter.reset()
     assert not counter.saturations.any()
     assert not counter.overflows.any()
+
+
+def test_counters_stay_at_the_top_of_the_device_s_words() -> None:
+    counter = Counter(streams=2)
+    counter.saturations[:] = COUNTER_MAX - 2, 5
+    counter.overflows[:] = COUNTER_MAX
+    hit = np.ones((2, 3), bool)
+    counter.saturated(hit)
+    counter.overflowed(hit)
+    np.testing.assert_array_equal(counter.saturations, [COUNTER_MAX, 8])
+    np.testing.assert_array_equal(counter.overflows, [COUNTER_MAX, COUNTER_MAX])
 
 
 def test_the_meter_books_operations_under_the_stage_that_is_entered() -> None:
