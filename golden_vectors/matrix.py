@@ -17,12 +17,14 @@ from golden_vectors.verify import Outcome
 
 BEGIN, END = "<!-- agreement: written by verify --matrix -->", "<!-- agreement: end -->"
 COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "words, tables": ("words", "tables"),
+    "FFT, Wiener, features": ("fft", "wiener", "features"),
     "whole loop": ("speech", "levels", "full_scale", "reset", "settings"),
     "timing": ("timing",),
     "network": ("network",),
     "closed loop": ("closed loop",),
 }
-"""Column -> groups of vectors; a group that stands nowhere is a column of its own, before these."""
+"""Column -> groups of vectors; a group that stands nowhere is a column of its own, behind these."""
 EQUAL, NOTHING = "equal", "–"
 SPREAD_PERCENT = 10
 """A runtime chooses its kernels by the processor: elsewhere a reported distance may be as many points off."""
@@ -32,14 +34,18 @@ Rows: TypeAlias = dict[str, dict[str, str]]
 _DISTANCE = re.compile(r"(\w+): ([\d.]+) %")
 
 
+def column_of(group: str) -> str:
+    """The column in which a group of vectors stands."""
+    return next((column for column, groups in COLUMNS.items() if group in groups), group)
+
+
 def rows(outcome: Outcome) -> Rows:
     """The cells of every engine that ran: equal, the reported distance of a scheme, or nothing to compare."""
-    home = {group: column for column, groups in COLUMNS.items() for group in groups}
-    found = dict.fromkeys(home.get(group, group) for _, _, group in outcome.cells)
-    columns = [*(name for name in found if name not in COLUMNS), *(name for name in COLUMNS if name in found)]
+    found = dict.fromkeys(column_of(group) for _, _, group in outcome.cells)
+    columns = [*(name for name in COLUMNS if name in found), *(name for name in found if name not in COLUMNS)]
     cells: dict[tuple[str, str], dict[str, float]] = {}
     for (engine, scheme, group), cell in outcome.cells.items():
-        distances = cells.setdefault((engine, home.get(group, group)), {})
+        distances = cells.setdefault((engine, column_of(group)), {})
         if cell.first is not None:
             distances[scheme] = max(cell.distance, distances.get(scheme, 0.0))
     here = (engine for engine in outcome.engines if engine not in outcome.absent)

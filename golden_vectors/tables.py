@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from golden_vectors.matrix import column_of
 from golden_vectors.report import Report, level_dbfs
 from golden_vectors.selftest import SelfTest
 from golden_vectors.verify import Bench, Cell, Outcome
@@ -24,16 +25,17 @@ def console() -> Console:
 
 
 def print_outcome(outcome: Outcome, bench: Bench, console: Console) -> None:
-    """Engine x group: how many cases are equal, or the share of outputs that differ."""
-    columns = sorted(dict.fromkeys((group, scheme) for _, scheme, group in outcome.cells), key=_networks_last)
+    """Engine x column of the matrix: how many cases are equal, or the share of outputs that differ."""
+    merged = _merged(outcome)
+    columns = sorted(dict.fromkeys((column, scheme) for _, scheme, column in merged), key=_networks_last)
     table = Table(title="Same bits on every engine: number of equal cases", box=SIMPLE_HEAD)
     table.padding = (0, 0, 0, 1)
     table.add_column("engine", no_wrap=True, vertical="bottom")
-    for group, scheme in columns:
-        head = group.removeprefix("closed ").replace("_", "\n")
+    for column, scheme in columns:
+        head = column.removeprefix("closed ").replace(" ", "\n").replace("_", "\n")
         table.add_column(f"{head}\n{scheme.replace('int16x8', '16x8')}", justify="right", vertical="bottom")
     for engine in outcome.engines:
-        cells = [outcome.cells.get((engine, scheme, group)) for group, scheme in columns]
+        cells = [merged.get((engine, scheme, column)) for column, scheme in columns]
         marks = ["[dim]absent[/]"] if engine in outcome.absent else [_mark(cell) for cell in cells]
         table.add_row(escape(engine), *marks)
     console.print(table)
@@ -43,10 +45,22 @@ def print_outcome(outcome: Outcome, bench: Bench, console: Console) -> None:
         console.print(f"absent: {escape(names)}: {escape(reason)}", highlight=False, soft_wrap=True)
 
 
+def _merged(outcome: Outcome) -> dict[tuple[str, str, str], Cell]:
+    """(engine, scheme, column) -> its groups as one cell."""
+    merged: dict[tuple[str, str, str], Cell] = {}
+    for (engine, scheme, group), cell in outcome.cells.items():
+        whole = merged.setdefault((engine, scheme, column_of(group)), Cell(tolerated=True))
+        whole.equal += cell.equal
+        whole.distance = max(whole.distance, cell.distance)
+        whole.first = whole.first or cell.first
+        whole.tolerated = whole.tolerated and not cell.failed
+    return merged
+
+
 def _networks_last(column: tuple[str, str]) -> tuple[bool, bool]:
     """Streams first, int16x8 before int8; otherwise in the order of the vectors."""
-    group, scheme = column
-    return group in ("network", "closed loop"), scheme == "int8"
+    name, scheme = column
+    return name in ("network", "closed loop"), scheme == "int8"
 
 
 def _mark(cell: Cell | None) -> str:

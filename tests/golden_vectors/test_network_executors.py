@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from export.quantize import quantize
+from export.tflite_writer import to_tflite
 from firmware_sim.blocks import RECIPES
 from firmware_sim.fixed import Ints
 from firmware_sim.graph import SCHEMES, Graph
 from firmware_sim.network import encode_features
+from firmware_sim.ops.quantize import Quantize
 from golden_vectors.executors.base import Executor
 from golden_vectors.executors.litert import KERNELS, LiteRt
 from golden_vectors.executors.network import digest, distance
@@ -19,6 +21,7 @@ from golden_vectors.executors.numpy_reference import NumpyReference
 from golden_vectors.executors.onnxruntime import LEVELS, OnnxReference, OnnxRuntime
 from golden_vectors.executors.tf_lite import TfLite
 from golden_vectors.executors.tflm import TfliteMicro
+from tests.single_op import single, tensor
 from tests.synthetic_student import features_q11, synthetic_student
 
 STEPS = 1500
@@ -99,6 +102,20 @@ def test_the_loop_exercises_states_masks_and_saturations(scheme: str) -> None:
     low, high = graph(scheme).outputs[0].limits
     assert np.ptp(run["mask"]) > 0.45 * (high - low)
     assert all(np.unique(run[name], axis=0).shape[0] > STEPS // 2 for name in ("h0", "h1"))
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_no_network_holds_the_quantize_from_int8_to_int16_that_tf_lite_refuses(scheme: str) -> None:
+    changes = {(op.inputs[0].dtype, op.outputs[0].dtype) for op in graph(scheme).ops if isinstance(op, Quantize)}
+    assert changes <= {("int16", "int16")}
+    op = Quantize([tensor("x", "int8", 4, 2.0**-7)], [tensor("y", "int16", 4, 2.0**-15)])
+    for executor in LITE:
+        made = to_tflite(single(op))
+        if executor is LiteRt:
+            assert executor()._interpreter(made)
+        else:
+            with pytest.raises(RuntimeError, match="QUANTIZE"):
+                executor()._interpreter(made)
 
 
 def test_a_single_flipped_value_changes_digest_and_distance() -> None:
