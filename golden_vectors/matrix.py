@@ -48,7 +48,7 @@ def rows(outcome: Outcome) -> Rows:
 
 
 def _cell(distant: set[str] | None) -> str:
-    """How far is not written: a runtime chooses its kernels by the processor, so the figure is not everywhere the same."""
+    """Without the figure: a runtime chooses its kernels by the processor, so the figure is not the same everywhere."""
     if distant is None:
         return NOTHING
     return ", ".join(f"{scheme}: distance" for scheme in sorted(distant)) or EQUAL
