@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 RECORDING := tests/data/noisy.wav
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: demo test engines check bench soak train clean
+.PHONY: demo test engines check bench fuzz soak train clean
 
 demo: $(VENV)/demo.stamp
 	mkdir -p build/demo
@@ -33,6 +33,12 @@ bench: $(VENV)/test.stamp
 
 soak: $(VENV)/test.stamp
 	$(ONE_THREAD) $(BIN)/python -m benchmarks.soak --hours 10
+
+# Readers on damaged files and the device from random states, for minutes: `make fuzz FROM=1500` goes on from a seed.
+FROM := 0
+fuzz: $(VENV)/test.stamp
+	$(ONE_THREAD) $(BIN)/python -m tests.fuzz_readers --from $(FROM)
+	$(ONE_THREAD) $(BIN)/python -m tests.firmware.fuzz --from $(FROM)
 
 train: $(VENV)/test.stamp
 	$(BIN)/python -m training corpus --out build/corpus

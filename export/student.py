@@ -6,7 +6,6 @@ gate order against torch.nn.GRU).
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,12 +18,13 @@ import numpy.typing as npt
 from export.provenance import ExportError, sha256
 from firmware_sim.contract import FEATURE_FRACTION_BITS, FEATURE_LIMIT_Q11, PROFILES, UNITY_GAIN_Q15
 from firmware_sim.fixed import Ints
+from firmware_sim.reading import DamagedArchive, arrays_of, one_line
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 FORMAT, VERSION = "stapes-student", 1
 LAYERS = 2
-_LIMIT_BYTES = 1 << 28
+_LIMIT_BYTES = 1 << 27
 """Larger files are no students."""
 _LARGEST_WEIGHT = 1024.0
 """Far above what training gives, and small enough that no folded bias leaves int64."""
@@ -85,18 +85,11 @@ def load_student(path: Path) -> Student:
     except OSError as error:
         raise ExportError(f"{path}: cannot be read: {error.strerror or 'input/output error'}") from None
     try:
-        return _checked(_arrays(raw), sha256(raw))
+        return _checked(arrays_of(raw, _LIMIT_BYTES), sha256(raw))
+    except DamagedArchive:
+        raise ExportError(f"{path}: not a Stapes student: damaged or another kind of file") from None
     except ExportError as error:
-        raise ExportError(f"{path}: not a Stapes student: {error}") from None
-
-
-def _arrays(raw: bytes) -> dict[str, npt.NDArray[Any]]:
-    """Every array of an .npz, by name."""
-    try:
-        with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
-            return {name: np.asarray(archive[name]) for name in archive.files}
-    except Exception:  # numpy, zipfile and zlib name no common class for what a damaged file raises
-        raise ExportError("damaged or another kind of file") from None
+        raise ExportError(f"{path}: not a Stapes student: {one_line(error)}") from None
 
 
 def _checked(arrays: Mapping[str, npt.NDArray[Any]], digest: str) -> Student:

@@ -198,7 +198,8 @@ class Sink:
                 descriptor, "w", source.rate_hz, source.channels, subtype, format=container, closefd=True
             )
         except soundfile.LibsndfileError as error:
-            raise AudioError(f"{container} cannot hold this signal: {error.error_string.strip()}") from None
+            reason = error.error_string.strip().removeprefix("Error : ")
+            raise AudioError(f"{source.path}: {container} cannot hold this signal: {reason}") from None
 
     def write(self, samples: Samples) -> None:
         """(frames, channels) float64, full scale = 1; what exceeds an integer width is limited and counted."""

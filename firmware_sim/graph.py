@@ -22,12 +22,13 @@ from firmware_sim.contract import CONTRACT_VERSION, UNITY_GAIN_Q15
 from firmware_sim.fixed import Ints
 from firmware_sim.meter import Counter
 from firmware_sim.ops import OPS, GraphError, Op, Tensor
+from firmware_sim.reading import one_line
 
 FORMAT = "stapes-graph"
 SCHEMES = ("int16x8", "int8")
 META = ("profile", "student_sha256", "wiener_floor_q15")
 """What every graph says about itself, besides its contract version."""
-_PROFILE = re.compile(r"[a-z0-9_-]+")
+_PROFILE = re.compile(r"[a-z0-9_-]{1,64}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _STATE = re.compile(r"h[0-9]+")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -199,8 +200,7 @@ class Graph:
         except OSError as error:
             raise GraphError(f"{path}: cannot be read: {error.strerror or 'input/output error'}") from None
         except _DAMAGE as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise GraphError(f"{path}: not a Stapes graph: {reason}") from None
+            raise GraphError(f"{path}: not a Stapes graph: {one_line(error)}") from None
 
 
 def _check_meta(meta: Mapping[str, Any]) -> None:

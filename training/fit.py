@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from firmware_sim.reading import one_line
 from training.audio import RATE_HZ
 from training.datasets import Recording
 from training.files import RunError
@@ -33,6 +34,7 @@ from training.runs import (
     PLOT,
     load_checkpoint,
     save_checkpoint,
+    taking,
     write_log,
     write_plot,
 )
@@ -163,10 +165,11 @@ class Trainer:
     def warm_start(self, path: Path) -> None:
         """Take the weights of another run's checkpoint and nothing else; raises RunError."""
         saved = load_checkpoint(path)
-        self.student.load_state_dict(saved["student"])
-        other = Trainer(FitSettings(**saved["settings"]))
-        other.progress = Progress(**saved["progress"])
-        self.progress.hours_before = other.audio_hours()
+        with taking(path):
+            self.student.load_state_dict(saved["student"])
+            other = Trainer(FitSettings(**saved["settings"]))
+            other.progress = Progress(**saved["progress"])
+            self.progress.hours_before = other.audio_hours()
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint; raises RunError: damaged, or made with settings other than the budget."""
@@ -175,10 +178,12 @@ class Trainer:
         differing = [name for name in own if name not in BUDGET and own[name] != saved["settings"].get(name)]
         if differing:
             told = ", ".join(f"{name} {saved['settings'].get(name)}" for name in differing)
-            raise RunError(f"{path} was made with {told}: resume with the same or start without --resume")
-        self.student.load_state_dict(saved["student"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.progress = Progress(**saved["progress"])
+            raise RunError(f"{path} was made with {one_line(told)}: resume with the same or start without --resume")
+        with taking(path):
+            self.student.load_state_dict(saved["student"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+            self.progress = Progress(**saved["progress"])
+            self.audio_hours()
 
 
 def _after_start(pair: list[torch.Tensor]) -> list[torch.Tensor]:
@@ -224,10 +229,11 @@ def hand_off(folder: Path, path: Path, recordings: list[Recording]) -> None:
     raises   RunError: no checkpoint, or not writable; CorpusError: no usable training recordings
     """
     saved = load_checkpoint(folder / BEST)
-    trainer = Trainer(FitSettings(**saved["settings"]))
-    trainer.student.load_state_dict(saved["student"])
-    trainer.progress = Progress(**saved["progress"])
-    settings, progress, hours = trainer.settings, trainer.progress, trainer.audio_hours()
+    with taking(folder / BEST):
+        trainer = Trainer(FitSettings(**saved["settings"]))
+        trainer.student.load_state_dict(saved["student"])
+        trainer.progress = Progress(**saved["progress"])
+        settings, progress, hours = trainer.settings, trainer.progress, trainer.audio_hours()
     speech = [row for row in recordings if row.split == "train" and row.kind == "speech"]
     provenance = {
         "corpus": digest_of(recordings),

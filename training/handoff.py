@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from firmware_sim.contract import DEFAULT_PROFILE, WIENER_FLOOR_Q15
+from firmware_sim.reading import DamagedArchive, arrays_of, one_line
 from training.datasets import Recording
 from training.files import RunError, write_whole
 from training.mixing import RecordingPool
@@ -29,6 +30,7 @@ from training.student import Student
 
 FORMAT = "stapes-student"
 VERSION = 1
+_LIMIT_BYTES = 1 << 27  # larger files are no students
 CALIBRATION_FRAMES = 8_000
 _CALIBRATION_SEED = 2_000_003  # never a block of a run: those are seeded by the run's own number
 _CALIBRATION_STREAMS = 16
@@ -103,18 +105,18 @@ def load_student(path: Path) -> tuple[Student, dict[str, Any]]:
     except OSError as error:
         raise HandoffError(f"{path}: cannot be read: {error.strerror or error}") from None
     try:
-        with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
-            arrays = {name: np.asarray(archive[name]) for name in archive.files}
+        arrays = arrays_of(raw, _LIMIT_BYTES)
         meta = dict(json.loads(str(arrays["meta"])))
-    except Exception:  # numpy, zipfile and zlib name no common class for what a damaged file raises
+    except (DamagedArchive, KeyError, TypeError, ValueError, RecursionError):
         raise HandoffError(f"{path}: not a Stapes student: damaged or another kind of file") from None
     found = tuple(meta.get(key) for key in ("format", "version", "profile"))
     if found != (FORMAT, VERSION, DEFAULT_PROFILE):
-        raise HandoffError(f"{path}: is a {found[0]} v{found[1]} for profile {found[2]}, not a {FORMAT} v{VERSION}")
+        told = one_line(f"a {found[0]} v{found[1]} for profile {found[2]}")
+        raise HandoffError(f"{path}: is {told}, not a {FORMAT} v{VERSION}")
     student = Student()
     for name, tensor in student.state_dict().items():
         _refuse_other_array(path, name, arrays.get(name), tuple(tensor.shape))
-        tensor.copy_(torch.from_numpy(arrays[name]))
+        tensor.copy_(torch.from_numpy(arrays[name].astype(np.float32)))
     return student.eval(), meta
 
 

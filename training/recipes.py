@@ -9,17 +9,19 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from firmware_sim.reading import one_line
 from training.audio import AudioCache, active_rms
 from training.datasets import CorpusError
 
 _PEAK = 0.99
 _SILENCE_RMS = 1e-5  # -100 dBFS: what is weaker is not amplified, so digital silence stays silent
+_LARGEST = 1e6  # no level, slope or ratio of a recipe comes near
 _EDGE_SAMPLES = 80  # 5 ms fades where a clip is cut out of a longer recording
 
 
@@ -155,10 +157,10 @@ def save_recipes(path: Path | str, recipes: Iterable[MixRecipe], root: Path | st
     temporary = path.with_name(path.name + ".part")
     lines = []
     for recipe in recipes:
-        fields = asdict(recipe)
-        for clip in (*fields["speech"], *fields["noise"]):
+        values = asdict(recipe)
+        for clip in (*values["speech"], *values["noise"]):
             clip["path"] = Path(os.path.relpath(clip["path"], root) if root else clip["path"]).as_posix()
-        lines.append(json.dumps(fields, separators=(",", ":")) + "\n")
+        lines.append(json.dumps(values, separators=(",", ":")) + "\n")
     temporary.write_text("".join(lines), encoding="utf-8")
     os.replace(temporary, path)
 
@@ -177,13 +179,43 @@ def load_recipes(path: Path | str, root: Path | str | None = None) -> list[MixRe
     for number, line in enumerate(lines, 1):
         try:
             recipes.append(_recipe(json.loads(line), Path(root or "")))
-        except (ValueError, TypeError, KeyError) as error:
-            raise CorpusError(f"{path}:{number} is not a mixing recipe: {error}") from None
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise CorpusError(f"{path}:{number} is not a mixing recipe: {one_line(error)}") from None
     return recipes
 
 
-def _recipe(fields: dict[str, Any], root: Path) -> MixRecipe:
-    speech = tuple(SpeechClip(**{**clip, "path": str(root / clip["path"])}) for clip in fields.pop("speech"))
-    noise = tuple(NoiseClip(**{**clip, "path": str(root / clip["path"])}) for clip in fields.pop("noise"))
-    shaped = tuple(ShapedNoise(**item) for item in fields.pop("shaped"))
-    return MixRecipe(speech=speech, noise=noise, shaped=shaped, **fields)
+_PARTS: dict[str, type[SpeechClip | NoiseClip | ShapedNoise]] = {
+    "speech": SpeechClip,
+    "noise": NoiseClip,
+    "shaped": ShapedNoise,
+}
+
+
+def _recipe(value: Any, root: Path) -> MixRecipe:
+    """A recipe from its JSON; raises TypeError or ValueError."""
+    own = _checked("a recipe", MixRecipe, value, leave=tuple(_PARTS))
+    for name, kind in _PARTS.items():
+        if not isinstance(own[name], list):
+            raise TypeError(f"{name} is not a list")
+        parts = [_checked(name, kind, item) for item in own[name]]
+        own[name] = tuple(
+            kind(**{**part, **({"path": str(root / part["path"])} if "path" in part else {})}) for part in parts
+        )
+    return MixRecipe(**own)
+
+
+def _checked(what: str, kind: type[Any], value: Any, leave: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The fields of a dataclass, each of its type: whole numbers from 0 up, finite numbers, text."""
+    names = {field.name: str(field.type) for field in fields(kind)}
+    if not isinstance(value, dict) or set(value) != set(names):
+        raise TypeError(f"{what} must be an object with {', '.join(names)}")
+    for name in names.keys() - set(leave):
+        given = value[name]
+        sound = {
+            "int": type(given) is int and 0 <= given < 1 << 53,
+            "float": type(given) in (int, float) and abs(given) < _LARGEST,
+            "str": isinstance(given, str),
+        }
+        if not sound[names[name]]:
+            raise ValueError(f"{what}: {name} is {given!r}")
+    return dict(value)

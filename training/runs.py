@@ -10,18 +10,22 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from firmware_sim.reading import one_line
 from training.files import RunError, write_whole
 
 CHECKPOINT = "checkpoint.pt"
 BEST = "best.pt"
 LOG = "log.csv"
 PLOT = "loss.png"
+PARTS = ("optimizer", "progress", "settings", "student")
+"""What a checkpoint holds, each a dictionary."""
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
@@ -37,10 +41,22 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         content = torch.load(path, weights_only=True)
     except Exception as error:  # torch names no common class for what a damaged file raises
         raise RunError(f"{path} is damaged ({type(error).__name__}): start without --resume") from None
-    missing = {"settings", "progress", "student", "optimizer"} - set(content if isinstance(content, dict) else ())
+    parts = content if isinstance(content, dict) else {}
+    missing = [name for name in PARTS if not isinstance(parts.get(name), dict)]
     if missing:
-        raise RunError(f"{path} is not a checkpoint of `python -m training fit`: no {', '.join(sorted(missing))}")
-    return dict(content)
+        raise RunError(f"{path} is not a checkpoint of `python -m training fit`: no {', '.join(missing)}")
+    return dict(parts)
+
+
+@contextmanager
+def taking(path: Path) -> Iterator[None]:
+    """What a checkpoint holds is put to use: raises RunError when it does not fit this program."""
+    try:
+        yield
+    except RunError as error:
+        raise RunError(f"{path} is of another version: {one_line(error)}") from None
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise RunError(f"{path} is of another version or damaged: {one_line(error)}") from None
 
 
 def write_log(path: Path, rows: Sequence[Mapping[str, float]]) -> None:

@@ -130,6 +130,7 @@ def test_a_foreign_or_damaged_file_gives_one_clear_line(
     [
         ({"profile": ["seed"]}, "not a name"),
         ({"profile": "seed */ int x; /*"}, "not a name"),
+        ({"profile": "s" * 65}, "not a name"),
         ({"student_sha256": "none */ int x; /*"}, "not 64 hex digits"),
         ({"student_sha256": "0" * 64 + "\n"}, "not 64 hex digits"),
         ({"student_sha256": None}, "not 64 hex digits"),
