@@ -8,20 +8,19 @@ axis of every array.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from firmware_sim import fft, stft
+from firmware_sim import fft, stft, wiener
 from firmware_sim.contract import STAGES, UNITY_GAIN_Q15, WIENER_ALONE, ContractError, Parameters, Profile
 from firmware_sim.features import features, layer_norm
 from firmware_sim.fixed import Ints
 from firmware_sim.graph import Graph
 from firmware_sim.meter import Counter, enter_stage
-from firmware_sim.network import Network
-from firmware_sim.wiener import WienerState, wiener
+from firmware_sim.network import Network, decode_mask
 
 TAPS = {
     "frame_q30": "window",
@@ -59,6 +58,27 @@ TAP_DTYPES: dict[str, npt.DTypeLike] = {
     "pcm": np.int16,
 }
 """The width of a tap on the device where it is not int32; digests are taken of these little-endian bytes."""
+
+MAKERS: dict[str, tuple[Callable[..., object], ...]] = {
+    "frame_q30": (stft.window,),
+    "spectrum_q30": (fft.rfft,),
+    "power": (stft.power,),
+    "noise": (wiener.followed_noise, wiener.wiener),
+    "xi_uq16": (wiener.a_priori_snr, wiener.a_posteriori_snr),
+    "likelihood_q16": (wiener.log_likelihood,),
+    "vad": (wiener.wiener,),
+    "wiener_gain_q15": (wiener.wiener, wiener.wiener_ratio),
+    "feature_q16": (features,),
+    "x_q11": (layer_norm,),
+    "h0": (Network.step,),
+    "h1": (Network.step,),
+    "mask_q15": (decode_mask, Network.step),
+    "gain_q15": (stft.total_gain,),
+    "enhanced_q30": (stft.apply_gain,),
+    "frame_out": (fft.irfft,),
+    "pcm": (stft.overlap_add,),
+}
+"""The functions that compute a tap, the last step first: where to look when an engine shows another value."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +135,7 @@ class FrameLoop:
         if self.parameters.use_network and self.network is None:
             raise ContractError("parameters ask for the network but no graph was given")
         self.counters = {stage: Counter(streams) for stage in STAGES}
-        self._wiener = WienerState(profile, streams)
+        self._wiener = wiener.WienerState(profile, streams)
         self.reset()
 
     def reset(self) -> None:
@@ -233,7 +253,7 @@ class FrameLoop:
         taps["power"] = stft.power(taps["spectrum_q30"])
         taps["noise"] = self._wiener.noise
         floor_q15 = self.parameters.wiener_floor_q15
-        result = wiener(taps["power"], self._wiener, floor_q15, self.counters["wiener"])
+        result = wiener.wiener(taps["power"], self._wiener, floor_q15, self.counters["wiener"])
         taps["xi_uq16"] = result.xi_uq16
         taps["likelihood_q16"] = result.likelihood_q16
         taps["vad"] = result.vad

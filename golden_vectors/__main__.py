@@ -17,13 +17,15 @@ from firmware_sim.graph import SCHEMES
 from firmware_sim.parts import TABLE
 from golden_vectors import generate, matrix, page, pictures, report, selftest, verify
 from golden_vectors.cases import CASES
+from golden_vectors.difference_page import write_differences
 from golden_vectors.errors import WitnessError
+from golden_vectors.explain import explanations
 from golden_vectors.files import DIRECTORY, load_all
 from golden_vectors.m7.build import COMPILERS, DEFAULT_PART, PARTS
 from golden_vectors.m7.emulator import missing_unicorn, run_unicorn
 from golden_vectors.side_by_side import cores
 from golden_vectors.signals import PROFILE
-from golden_vectors.tables import console, print_counts, print_outcome, print_report, print_selftest
+from golden_vectors.tables import console, print_counts, print_differences, print_outcome, print_report, print_selftest
 from golden_vectors.vector import write
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,6 +66,7 @@ def parser() -> Parser:
     command.add_argument("--jobs", type=jobs, default=cores(), help=JOBS)
     command.add_argument("--matrix", type=Path, metavar="PAGE.md", help="write the agreement matrix into this page")
     command.add_argument("--check", action="store_true", help="with --matrix: write nothing; exit 1 if it is not so")
+    command.add_argument("--html", type=named_path, metavar="OUT.html", help="page of the first differences to write")
     command.set_defaults(run=run_verify)
 
     command = commands.add_parser("selftest", parents=[both], help="image of a Cortex-M7 that carries vectors inside")
@@ -137,8 +140,11 @@ def run_verify(arguments: argparse.Namespace, console: Console) -> int:
     outcome = verify.verify(bench, engines, arguments.jobs)
     verify.write_agreement(outcome, arguments.build)
     print_outcome(outcome, bench, console)
-    for (engine, scheme, group), cell in outcome.failures.items():
-        print(f"differs: {engine}, {group} ({scheme}): {cell.first}", file=sys.stderr)
+    found = explanations(bench, engines, outcome)
+    print_differences(outcome, found)
+    if arguments.html is not None:
+        write_differences(outcome, found, bench, arguments.html)
+        console.print(f"page: {_relative(arguments.html)}", highlight=False, soft_wrap=True)
     if arguments.matrix is not None:
         (matrix.check_matrix if arguments.check else matrix.write_matrix)(outcome, arguments.matrix)
     return 1 if outcome.failures else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -25,6 +25,23 @@ SCHEDULE = "schedule"
 """Stands for a stage where the hop schedule decides: what is played, and its counters."""
 
 
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """A tap over the whole case: (steps, ...) integers each, of one shape; the first row is that of step `start`."""
+
+    expected: npt.NDArray[Any]
+    got: npt.NDArray[Any]
+    start: int = 0
+
+    @property
+    def steps(self) -> range:
+        return range(self.start, self.start + len(self.expected))
+
+    def at(self, step: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Expected and got of one step."""
+        return self.expected[step - self.start], self.got[step - self.start]
+
+
 @dataclass(frozen=True)
 class Difference:
     """The first place where a run is not what the vector says.
@@ -35,6 +52,7 @@ class Difference:
     expected  integer, or hex digits of a digest
     differing elements of the tap that differ, of `size`
     later     after a digest: the first place, this hop or a later one, where the fault shows in a kept tap
+    rows      the whole tap, where an element of it differs
     """
 
     case: str
@@ -48,6 +66,7 @@ class Difference:
     size: int = 1
     hop_ms: float | None = None
     later: Difference | None = None
+    rows: Rows | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         seen = f"; seen at {self.later.place()}" if self.later else ""
@@ -63,16 +82,26 @@ class Difference:
     def values(self) -> str:
         """The element, both values, and how many others differ."""
         element = f"{self.tap}{list(self.index) if self.index else ''}"
-        bits = 8 * np.dtype(TAP_DTYPES.get("pcm" if self.tap == "played" else self.tap, np.int32)).itemsize
+        bits = tap_bits(self.tap)
         share = f"; {self.differing} of {self.size} elements of the tap differ" if self.size > 1 else ""
-        return f"{element}: expected {_shown(self.expected, bits)}, got {_shown(self.got, bits)}{share}"
+        return f"{element}: expected {shown(self.expected, bits)}, got {shown(self.got, bits)}{share}"
 
 
-def _shown(value: int | str, bits: int) -> str:
+def tap_bits(tap: str) -> int:
+    """Width of a tap on the device."""
+    return 8 * np.dtype(TAP_DTYPES.get("pcm" if tap == "played" else tap, np.int32)).itemsize
+
+
+def shown(value: int | str, bits: int) -> str:
     """Decimal and two's complement hex."""
-    if isinstance(value, str):
-        return value
-    return f"{value} (0x{value & ((1 << bits) - 1):0{bits // 4}x})"
+    return value if isinstance(value, str) else f"{value} ({hexadecimal(value, bits)})"
+
+
+def hexadecimal(value: int, bits: int) -> str:
+    """Two's complement in so many bits, or in 64 where these are too few."""
+    if not -(1 << (bits - 1)) <= value < 1 << bits:
+        bits = 64
+    return f"0x{value & ((1 << bits) - 1):0{bits // 4}x}"
 
 
 def digest_lines(taps: Taps) -> list[str]:
@@ -115,6 +144,14 @@ def element(
     return Difference(case, step, stage, tap, at, int(wanted[at]), int(found[at]), len(places), wanted.size, hop_ms)
 
 
+def element_of_rows(
+    case: str, step: int, stage: str, tap: str, rows: Rows, hop_ms: float | None = None
+) -> Difference | None:
+    """`element` in one step of a whole tap, which the difference keeps."""
+    found = element(case, step, stage, tap, *rows.at(step), hop_ms)
+    return found and replace(found, rows=rows)
+
+
 def network_difference(case: str, expected: Taps, got: Mapping[str, Ints]) -> Difference | None:
     """The first step and tap in which two closed loops differ, or None."""
     for tap in NETWORK_TAPS:
@@ -124,7 +161,8 @@ def network_difference(case: str, expected: Taps, got: Mapping[str, Ints]) -> Di
     first = min((rows[0] for rows in steps.values() if rows), default=None)
     if first is None:
         return None
-    found = (element(case, first, "network", tap, expected[tap][first], got[tap][first]) for tap in NETWORK_TAPS)
+    rows = {tap: Rows(np.asarray(expected[tap]), np.asarray(got[tap])) for tap in NETWORK_TAPS}
+    found = (element_of_rows(case, first, "network", tap, rows[tap]) for tap in NETWORK_TAPS)
     return next(difference for difference in found if difference is not None)
 
 

@@ -16,7 +16,7 @@ from golden_vectors.report import Report
 from golden_vectors.tables import agreement, decibels, rows
 from golden_vectors.vector import write
 
-TEMPLATE = Path(__file__).with_name("page.html")
+TEMPLATE, STYLE = Path(__file__).with_name("page.html"), Path(__file__).with_name("page.css")
 SHOWN_SECONDS = 30
 """The page shows and plays so much of a long recording."""
 HALF, WIDE = 7.2, 14.6
@@ -29,6 +29,7 @@ def write_page(report: Report, path: Path, build: Path) -> None:
     """Write the page; `build` may hold the agreement matrix and the generated headers."""
     seconds = report.noisy.shape[1] / SAMPLE_RATE_HZ
     text = Template(TEMPLATE.read_text("utf-8")).substitute(
+        style=STYLE.read_text("utf-8"),
         headline="Noise in, speech out: "
         + ("the engines differ" if report.differences else "the same bits everywhere"),
         hop=report.profile.hop_samples,
@@ -38,11 +39,11 @@ def write_page(report: Report, path: Path, build: Path) -> None:
         cards=_cards(report),
         pictures=_pictures(report),
         picture_note=_picture_note(report, seconds),
-        facts=_table(rows(report)),
+        facts=table(rows(report)),
         agreement=_agreement(build / "agreement.json"),
         signal_path=signal_path(report.profile, report.graph),
         memory=_memory(build / "stapes_model.h"),
-        identity=_table(_identity(report, build / "stapes_tables.h")),
+        identity=table(_identity(report, build / "stapes_tables.h")),
         command=escape(f"python -m golden_vectors report {report.recording.name} --enhanced OUT.wav --page OUT.html"),
     )
     write(path.parent, path.name, text.encode("utf-8"))
@@ -106,7 +107,8 @@ def _picture_note(report: Report, seconds: float) -> str:
 # ---------------------------------------------------------------- tables
 
 
-def _table(facts: Mapping[str, str]) -> str:
+def table(facts: Mapping[str, str]) -> str:
+    """Rows of a table of names and values."""
     return "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in facts.items())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 
 from rich.box import SIMPLE_HEAD
@@ -9,9 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from golden_vectors.explain import Explanation, lines
 from golden_vectors.matrix import column_of
 from golden_vectors.report import Report, level_dbfs
 from golden_vectors.selftest import SelfTest
+from golden_vectors.source import Source
 from golden_vectors.verify import Bench, Cell, Outcome
 
 WIDTH = 110
@@ -45,6 +48,11 @@ def print_outcome(outcome: Outcome, bench: Bench, console: Console) -> None:
         console.print(f"absent: {escape(names)}: {escape(reason)}", highlight=False, soft_wrap=True)
 
 
+def columns_of(outcome: Outcome) -> list[tuple[str, str]]:
+    """(group, scheme) of the matrix, in order."""
+    return sorted(dict.fromkeys((group, scheme) for _, scheme, group in outcome.cells), key=_networks_last)
+
+
 def _merged(outcome: Outcome) -> dict[tuple[str, str, str], Cell]:
     """(engine, scheme, column) -> its groups as one cell."""
     merged: dict[tuple[str, str, str], Cell] = {}
@@ -70,6 +78,16 @@ def _mark(cell: Cell | None) -> str:
         return f"[green]= {cell.equal}[/]"
     colour = "yellow" if cell.tolerated else "bold red"
     return f"[{colour}]{100 * cell.distance:.2g} %[/]"
+
+
+def print_differences(outcome: Outcome, found: Mapping[tuple[str, str, str], Explanation]) -> None:
+    """Every failure on standard error: one line that a program can read, and what is known about it, indented."""
+    seen: set[Source] = set()
+    for key, cell in outcome.failures.items():
+        engine, scheme, group = key
+        print(f"differs: {engine}, {group} ({scheme}): {cell.first}", file=sys.stderr)
+        if key in found:
+            print("\n".join(lines(found[key], seen)), file=sys.stderr)
 
 
 def print_selftest(made: SelfTest, name: str, console: Console) -> None:

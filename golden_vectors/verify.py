@@ -124,7 +124,7 @@ class Bench:
         if case is not None:
             return KINDS[case.kind].compare(engine, case, self)
         expected = self.closed_loop[scheme]
-        got = engine.run_network(self.graphs[scheme], self._features[scheme])
+        got = engine.run_network(self.graphs[scheme], self.features[scheme])
         if digest(got) == digest(expected):
             return None, 0.0
         return network_difference(_name(case), expected, got), share_differing(expected["mask"], got["mask"])
@@ -137,7 +137,8 @@ class Bench:
         return self._taps[vector.id]
 
     @cached_property
-    def _features(self) -> dict[str, Ints]:
+    def features(self) -> dict[str, Ints]:
+        """Input codes of the closed loop, by scheme."""
         x_q11 = real_features(self.steps)
         return {scheme: encode_features(x_q11, scheme) for scheme in self.graphs}
 
@@ -145,7 +146,7 @@ class Bench:
     def closed_loop(self) -> dict[str, dict[str, Ints]]:
         """The reference's long closed loop, by scheme."""
         engine = NumpyReference()
-        return {scheme: engine.run_network(graph, self._features[scheme]) for scheme, graph in self.graphs.items()}
+        return {scheme: engine.run_network(graph, self.features[scheme]) for scheme, graph in self.graphs.items()}
 
 
 def verify(bench: Bench, engines: Sequence[Executor], jobs: int = 1) -> Outcome:

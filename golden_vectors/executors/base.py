@@ -87,7 +87,8 @@ class Executor(Protocol):
         """The network in closed loop from home.
 
         codes    (steps, bins) int64: values of the graph's input `x`, already through `encode_features`
-        returns  {"mask": (steps, bins), "h0": (steps, hidden), "h1": ...} int64 graph codes after each step
+        returns  {"mask": (steps, bins), "h0": (steps, hidden), "h1": ...} int64 graph codes after each step, and
+                 every other output that the graph has (`bisect.revealed`)
         """
         ...
 

@@ -226,7 +226,7 @@ class CHost:
     def run_network(self, graph: Graph, codes: Ints) -> dict[str, Ints]:
         """See `base.Executor.run_network`."""
         profile = PROFILES[graph.meta["profile"]]
-        shown = {"mask": "network.mask", **{name: name for name in graph.states}}
+        shown = network_taps(graph)
         kept = self._device(graph, profile).record_network(codes, tuple(shown.values()))
         return {name: kept[tap].astype(np.int64) for name, tap in shown.items()}
 
@@ -281,6 +281,12 @@ def run_unit(library: ctypes.CDLL, name: str, rows: Ints) -> Ints:
     results = np.empty((len(rows), unit.contents.out_width), np.int64)
     library.stapes_unit_run(unit, _address(rows), _address(results), ctypes.c_size_t(len(rows)))
     return results
+
+
+def network_taps(graph: Graph) -> dict[str, str]:
+    """Each result of `run_network` and the tap that shows it."""
+    results = [t.name for t in graph.outputs if t not in graph.states.values()]
+    return {**{name: f"network.{name}" for name in results}, **{name: name for name in graph.states}}
 
 
 def _run_schedule(device: HostDevice, stream: StreamInput, names: Sequence[str]) -> StreamRun:

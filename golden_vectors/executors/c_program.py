@@ -23,7 +23,7 @@ from firmware_sim.frame_loop import TAPS
 from firmware_sim.graph import Graph
 from golden_vectors.errors import WitnessError
 from golden_vectors.executors.base import StreamInput, StreamRun
-from golden_vectors.executors.c_host import ParameterBlock, joined
+from golden_vectors.executors.c_host import ParameterBlock, joined, network_taps
 from golden_vectors.executors.schedule import COUNTERS, Call, calls, samples_of
 from golden_vectors.program import Ended
 
@@ -141,7 +141,7 @@ class CProgram(ABC):
     def run_network(self, graph: Graph, codes: Ints) -> dict[str, Ints]:
         """See `base.Executor.run_network`."""
         states = self.network_states(graph, codes)
-        shown = {"mask": "network.mask", **{name: name for name in graph.states}}
+        shown = network_taps(graph)
         return {name: states[tap].astype(np.int64) for name, tap in shown.items()}
 
     def network_states(self, graph: Graph, codes: Ints) -> npt.NDArray[Any]:

@@ -49,12 +49,14 @@ def closed_loop(graph: Graph, codes: Ints, step: Step) -> dict[str, Ints]:
     """Feed each step's states into the next one, from home; see `base.Executor.run_network`."""
     dtypes = {t.name: t.dtype for t in graph.inputs}
     states = {name: value.astype(dtypes[name]) for name, value in graph.home_state().items()}
-    x_name, mask_name = graph.inputs[0].name, graph.outputs[0].name
-    history: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in (mask_name, *states)}
+    x_name = graph.inputs[0].name
+    results = [t.name for t in graph.outputs if t not in graph.states.values()]
+    history: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in (*results, *states)}
     for x in codes.astype(dtypes[x_name]):
         outputs = step({x_name: x[np.newaxis], **states})
         states = {name: np.asarray(outputs[f"{name}_next"]).reshape(1, -1) for name in states}
-        history[mask_name].append(np.asarray(outputs[mask_name]).reshape(-1))
+        for name in results:
+            history[name].append(np.asarray(outputs[name]).reshape(-1).copy())
         for name, state in states.items():
             history[name].append(state[0])
     return {name: np.stack(rows).astype(np.int64) for name, rows in history.items()}

@@ -16,9 +16,10 @@ from golden_vectors.compare import (
     SCHEDULE,
     Difference,
     Reference,
+    Rows,
     Taps,
     digest_lines,
-    element,
+    element_of_rows,
     first_row,
     shapes,
     share_differing,
@@ -245,7 +246,7 @@ def _played_difference(vector: Vector, run: StreamRun) -> Difference | None:
     rows = first_row(expected, got)
     if not rows:
         return None
-    return element(vector.id, rows[0], SCHEDULE, "played", expected[rows[0]], got[rows[0]], _hop_ms(vector))
+    return element_of_rows(vector.id, rows[0], SCHEDULE, "played", Rows(expected, got), _hop_ms(vector))
 
 
 def _kept(vector: Vector) -> Taps:
@@ -275,7 +276,7 @@ def _elements(vector: Vector, run: StreamRun, hop: int, taps: Taps) -> dict[str,
     found: dict[str, Difference] = {}
     for name, stage in TAPS.items():
         if name in taps and stage not in found:
-            first = element(vector.id, hop, stage, name, taps[name][hop], run.taps[name][hop], _hop_ms(vector))
+            first = element_of_rows(vector.id, hop, stage, name, Rows(taps[name], run.taps[name]), _hop_ms(vector))
             found |= {stage: first} if first else {}
     return found
 

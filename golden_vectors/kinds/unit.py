@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware_sim.fixed import Ints
-from golden_vectors.compare import Difference, element, first_row
+from golden_vectors.compare import Difference, Rows, element_of_rows, first_row
 from golden_vectors.executors.base import Executor, UnitExecutor
 from golden_vectors.executors.numpy_reference import NumpyReference
 from golden_vectors.kinds.base import ANY_SCHEME, Graphs, Header, Wanted, Witness, require, whole
@@ -99,12 +99,12 @@ def _difference(vector: Vector, expected: Ints, got: Ints, columns: tuple[Column
     unit = vector.header["unit"]
     if expected.shape != got.shape:
         return Difference(vector.id, None, unit, "rows", (), f"shape {expected.shape}", f"shape {got.shape}")
+    wanted, found = split(expected, columns), split(got, columns)
     for row in first_row(expected, got):
-        wanted, found = split(expected[row : row + 1], columns), split(got[row : row + 1], columns)
         for column in columns:
-            shape = () if column.width == 1 else (column.width,)
-            values = wanted[column.name].reshape(shape), found[column.name].reshape(shape)
-            difference = element(vector.id, row, unit, column.name, *values)
+            shape = (len(expected),) if column.width == 1 else (len(expected), column.width)
+            rows = Rows(wanted[column.name].reshape(shape), found[column.name].reshape(shape))
+            difference = element_of_rows(vector.id, row, unit, column.name, rows)
             if difference is not None:
                 return difference
     return None

@@ -172,7 +172,8 @@ def test_the_door_fails_with_the_first_difference_on_stderr(
 ) -> None:
     use(monkeypatch, OffByOne())
     assert run(evidence, tmp_path) == 1
-    lines = capsys.readouterr().err.splitlines()
+    lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith((" ", ">"))]
+    assert len(lines) == 4
     assert all(line.startswith("differs: skewed, ") for line in lines)
     assert "closed_loop: step 2, stage network, mask[7]: expected" in lines[-1]
 
