@@ -18,9 +18,9 @@ from firmware_sim.fixed import Ints
 from firmware_sim.frame_loop import TAPS, default_parameters
 from firmware_sim.graph import Graph
 from golden_vectors.cc import COMPILERS, PAIRED, UNITS, build_host, missing_compiler
-from golden_vectors.errors import WitnessError
 from golden_vectors.executors.base import StreamInput, StreamRun
 from golden_vectors.executors.host_ping_pong import HostPingPong
+from golden_vectors.executors.host_units import load_units, run_unit
 from golden_vectors.executors.schedule import Call, calls, samples_of
 
 Samples = npt.NDArray[np.int16]
@@ -55,12 +55,6 @@ class _Tap(ctypes.Structure):
         ("element_bytes", ctypes.c_uint8),
         ("is_signed", ctypes.c_bool),
     )
-
-
-class _Unit(ctypes.Structure):
-    """The first members of stapes_unit_t."""
-
-    _fields_ = (("name", ctypes.c_char_p), ("in_width", ctypes.c_uint32), ("out_width", ctypes.c_uint32))
 
 
 class _Recorder(ctypes.Structure):
@@ -262,25 +256,6 @@ class CHost:
     @cached_property
     def _units(self) -> ctypes.CDLL:
         return load_units(self.build(None, PROFILES[DEFAULT_PROFILE], UNITS))
-
-
-def load_units(path: Path) -> ctypes.CDLL:
-    """A library that was built with `cc.UNITS`, for `run_unit`."""
-    library = ctypes.CDLL(str(path))
-    library.stapes_unit_find.restype = ctypes.POINTER(_Unit)
-    library.stapes_unit_run.restype = None
-    return library
-
-
-def run_unit(library: ctypes.CDLL, name: str, rows: Ints) -> Ints:
-    """Rows through a unit of a library of `load_units`; see `base.UnitExecutor.run_unit`."""
-    unit = library.stapes_unit_find(name.encode("ascii"))
-    if not unit or unit.contents.in_width != rows.shape[1]:
-        raise WitnessError(f"the device has no unit {name} of {rows.shape[1]} values")
-    rows = np.ascontiguousarray(rows, np.int64)
-    results = np.empty((len(rows), unit.contents.out_width), np.int64)
-    library.stapes_unit_run(unit, _address(rows), _address(results), ctypes.c_size_t(len(rows)))
-    return results
 
 
 def network_taps(graph: Graph) -> dict[str, str]:

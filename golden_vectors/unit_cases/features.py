@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from firmware_sim import contract
 from firmware_sim.contract import NOISE_MIN, POWER_MAX, UNITY_GAIN_Q15
 from firmware_sim.features import features as reference
 from firmware_sim.features import layer_norm as normalise
-from firmware_sim.fixed import Ints
+from firmware_sim.fixed import Ints, log2_q16
 from firmware_sim.meter import Counter
 from firmware_sim.wiener import wiener
 from golden_vectors.unit_cases.rows import Draw, corners
@@ -41,7 +42,37 @@ def features() -> Ints:
         rows.append(np.concatenate([power, noise, gain]))
     for noise_level in (NOISE_MIN, NOISE_MIN + 1, POWER_MAX):
         rows.append(np.concatenate([low, np.full(BINS, noise_level), np.resize(gains, BINS)]))
+    for sign in (0, 1):
+        noise = _noise_at_the_edge(draw, sign)
+        rows.append(np.concatenate([draw.magnitudes(POWER, BINS), noise, draw.magnitudes(GAIN, BINS)]))
     return np.stack(rows)
+
+
+def edge_of_mean(total: int, above: int = 0) -> bool:
+    """Whether the mean changes between the sum over the bins and one less, or for `above` one more."""
+    return mean(total - 1 + above) != mean(total + above)
+
+
+def mean(total: int) -> int:
+    """Mean over the bins of a sum, round half up."""
+    return (total * contract.q(1.0 / BINS, 31, bits=32) + (1 << 30)) >> 31
+
+
+def _noise_at_the_edge(draw: Draw, above: int) -> Ints:
+    """Noise PSDs whose sum of logarithms is at the edge of its mean."""
+    while True:
+        noise = np.maximum(draw.magnitudes(NOISE, BINS), NOISE_MIN)
+        if edge_of_mean(int(log2_q16(noise).sum()), above):
+            return noise
+
+
+def _frames_at_the_edge(draw: Draw, above: int) -> list[Ints]:
+    """Frames of small spreads whose sum is at the edge of its mean: one LSB more or less moves every bin."""
+    rows = [draw.integers((-(1 << bits), 1 << bits), BINS) for bits in (6, 8, 10, 12)]
+    for frame in rows:
+        while not edge_of_mean(int(frame.sum()), above):
+            frame[0] += 1
+    return rows
 
 
 def _limited_peaks() -> list[int]:
@@ -75,6 +106,7 @@ def layer_norm() -> Ints:
     rows += [draw.integers((-(1 << bits), 1 << bits), BINS) for bits in range(1, 22)]
     rows += [draw.integers((-(1 << bits), 1 << bits), BINS) + (1 << 20) for bits in range(4, 20, 3)]
     rows += [np.where(np.arange(BINS) == 7, peak, 0) for peak in _limited_peaks()]
+    rows += [*_frames_at_the_edge(draw, 0), *_frames_at_the_edge(draw, 1)]
     speech_rows = np.stack(_of_speech())
     power, noise, gain = np.split(speech_rows, 3, axis=1)
     return np.concatenate([np.clip(np.stack(rows), -LIMIT, LIMIT), reference(power, noise, gain)])

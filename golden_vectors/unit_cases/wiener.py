@@ -126,7 +126,17 @@ def bins() -> Ints:
         noise = draw.magnitudes(NOISE, BINS) | NOISE_MIN
         rows.append(row(np.clip(noise + d, *POWER), learned(noise, xi_ties(draw, d)), 0))
         rows.append(row(np.zeros(BINS, np.int64), learned(noise, xi_ties(draw, d)), 0))
-    return np.stack(rows)
+    return np.stack([*rows, *_faint(draw)])
+
+
+def _faint(draw: Draw) -> list[Ints]:
+    """Powers 2^15 to 2^22 times below the noise under a loud memory: gamma is a few LSB, its rounding decides."""
+    rows = []
+    for deep in (15, 19):
+        noise = draw.integers((1 << 56, 3 << 55), BINS)
+        quiet = (noise + noise // 4) >> (deep + np.arange(BINS) % 4)  # the larger mantissa
+        rows.append(row(quiet, learned(noise, draw.integers((1 << 20, 1 << 26), BINS)), 0))
+    return rows
 
 
 def xi_ties(draw: Draw, d: int) -> Ints:

@@ -45,7 +45,7 @@ def count() -> Ints:
 
 def shr_round() -> Ints:
     draw, limits = Draw(2), (-(1 << 62) + 1, (1 << 62) - 1)
-    solved = [(x, n) for n in range(1, 63) for x in ties(n, limits, draw)]
+    solved = [(x, n) for n in range(1, 63) for x in ties(n, limits, draw, 1)]
     return unique(np.concatenate([grid((limits, (1, 62)), 2, (0,), 0), np.array(solved)]))
 
 
@@ -160,14 +160,14 @@ def _log2_ties() -> list[int]:
 def sqrt_round_u30() -> Ints:
     """Where the root changes, and both ends of every interval of the table."""
     draw = Draw(15)
-    roots = [*corners((0, 1 << 15)), *range(200), *draw.integers((0, 1 << 15), 300).tolist()]
+    roots = [*corners((0, 1 << 15)), *range(200), *draw.integers((0, 1 << 15), 150).tolist()]
     ends = [((index << 22) + d) >> (2 * (index % 15)) for index in range(64, 256) for d in (-1, 0)]
     return table([sorted({x for x in (*near_squares(roots), *ends) if x < 1 << 30})])
 
 
 def sqrt_round() -> Ints:
     draw, limits = Draw(16), (0, (1 << 26) - 2)
-    roots = [*corners(limits, CLOSE), *draw.magnitudes(limits, 50).tolist(), *draw.integers(limits, 50).tolist()]
+    roots = [*corners(limits, CLOSE), *draw.magnitudes(limits, 30).tolist(), *draw.integers(limits, 30).tolist()]
     wide = corners((1 << 30, (1 << 52) - 1), CLOSE)
     return table([sorted({*near_squares(roots), *wide})])
 

@@ -15,7 +15,8 @@ from firmware_sim.blocks import RECIPES
 from firmware_sim.contract import PROFILES, Profile
 from firmware_sim.fixed import Ints
 from firmware_sim.graph import Graph
-from golden_vectors.cc import build_host
+from golden_vectors.cc import UNITS, build_host
+from golden_vectors.executors.host_units import load_units
 from tests.synthetic_student import synthetic_student
 
 SEED = PROFILES["seed"]
@@ -45,12 +46,18 @@ def library(profile: Profile = SEED, *more_sources: Path, flags: tuple[str, ...]
 
 @cache
 def words() -> ctypes.CDLL:
-    """fixed.h and cmsis_stubs as functions over arrays."""
+    """The intrinsics of cmsis_stubs as functions over arrays."""
     return library(SEED, Path(__file__).with_name("words.c"))
 
 
+@cache
+def units() -> ctypes.CDLL:
+    """The device with its units, for `host_units.run_unit`."""
+    return load_units(build_host(None, SEED, flags=QUICK, more_sources=UNITS))
+
+
 def call_word(name: str, *operands: Ints) -> Ints:
-    """A word of words.c over arrays of one length."""
+    """An intrinsic of words.c over arrays of one length."""
     arrays = [np.ascontiguousarray(x, np.int64) for x in operands]
     out = np.empty_like(arrays[0])
     words()[f"test_{name}"](*(x.ctypes.data_as(ctypes.c_void_p) for x in (*arrays, out)), ctypes.c_size_t(out.size))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import ctypes
 
 import numpy as np
@@ -13,6 +12,7 @@ from firmware_sim.fixed import Ints
 from firmware_sim.meter import Counter as StreamCounter
 from firmware_sim.wiener import WienerState, wiener
 from golden_vectors.executors.c_host import HostDevice
+from golden_vectors.unit_cases.wiener import powers_at_the_threshold
 from tests.firmware.c_library import SEED
 
 RNG = np.random.default_rng(0)
@@ -69,23 +69,6 @@ def test_every_tap_of_the_stage_against_python(name: str, floor_q15: int) -> Non
     assert device.counters["wiener"] == (int(counter.saturations[0]), 0)
     if name == "ceiling after silence":
         assert counter.saturations[0] > 0
-
-
-def likelihood_q16(power: Ints, learned: WienerState) -> int:
-    return int(wiener(power[None], copy.deepcopy(learned), 0, StreamCounter(1)).likelihood_q16[0])
-
-
-def powers_at_the_threshold(learned: WienerState, threshold_q16: int) -> Ints:
-    """Powers of one hop whose VAD sum is the threshold: all bins up to it, then bin 1, then DC, which counts once."""
-    power = learned.noise[0].copy()
-    for bins in (slice(None), slice(1, 2), slice(1)):
-        for bit in reversed(range(32)):
-            louder = power.copy()
-            louder[bins] += 1 << bit
-            if likelihood_q16(louder, learned) <= threshold_q16:
-                power = louder
-    assert likelihood_q16(power, learned) == threshold_q16
-    return power
 
 
 @pytest.mark.parametrize(("below_q16", "vad"), [(0, 1), (1, 0)])
