@@ -107,8 +107,10 @@ class Builder:
         self.ops.append(op(inputs, [output], attributes))
         return output
 
-    def dense(self, name: str, x: Tensor, numbers: Dense, scale: float, relu: bool = False) -> Tensor:
-        """FULLY_CONNECTED into a tensor `name` of the given scale (zero point 0)."""
+    def dense(
+        self, name: str, x: Tensor, numbers: Dense, scale: float, relu: bool = False, zero_point: int = 0
+    ) -> Tensor:
+        """FULLY_CONNECTED into a tensor `name` of the given scale and zero point."""
         width = {"int32": "i32", "int64": "i64"}[self.scheme.bias_dtype]
         weights = Tensor(f"{name}_w_i8", "int8", numbers.weights.shape, numbers.scale, 0, numbers.weights)
         products = tuple(float(np.float32(x.scales[0] * s)) for s in weights.scales)
@@ -117,7 +119,7 @@ class Builder:
             raise GraphError(f"{name}: a bias does not fit {self.scheme.bias_dtype}")
         bias_scale = products if isinstance(numbers.scale, tuple) else products[0]
         b = Tensor(f"{name}_b_{width}", self.scheme.bias_dtype, bias.shape, bias_scale, 0, bias)
-        output = self.tensor(name, len(bias), scale)
+        output = self.tensor(name, len(bias), scale, zero_point)
         return self.append(FullyConnected, [x, weights, b], output, **({"relu": True} if relu else {}))
 
     def even(self, name: str, x: Tensor) -> Tensor:
@@ -130,12 +132,17 @@ def gru_cell(b: Builder, name: str, x: Tensor, h: Tensor, weights: GruWeights) -
 
     r, z = sigmoid(W_rz x + U_rz h);  n = tanh(W_n x + r * (U_n h));  h' = n + z * (h - n)
     """
-    s, size = b.scheme, h.shape[0]
+    s = b.scheme
     x_rz = b.dense(f"{name}_x_rz", x, weights.x_rz, s.gate_term_scale)
     x_n = b.dense(f"{name}_x_n", x, weights.x_n, s.candidate_term_scale)
     h_rz = b.dense(f"{name}_h_rz", h, weights.h_rz, s.gate_term_scale)
     h_n = b.dense(f"{name}_h_n", h, weights.h_n, s.candidate_term_scale)
+    return gru_gates(b, name, (x_rz, x_n, h_rz, h_n), h)
 
+
+def gru_gates(b: Builder, name: str, terms: tuple[Tensor, Tensor, Tensor, Tensor], h: Tensor) -> Tensor:
+    """The next state from W_rz x, W_n x, U_rz h, U_n h and h: what a GRU step does without weights."""
+    s, size, (x_rz, x_n, h_rz, h_n) = b.scheme, h.shape[0], terms
     rz_in = b.append(Add, [x_rz, h_rz], b.tensor(f"{name}_rz_in", 2 * size, s.gate_scale))
     rz = b.append(Logistic, [rz_in], b.tensor(f"{name}_rz", 2 * size, *s.sigmoid))
     r, z = (b.tensor(f"{name}_{gate}", size, *s.sigmoid) for gate in "rz")

@@ -6,6 +6,7 @@ A case is data: `generate` runs it through the reference and writes a vector, no
 from __future__ import annotations
 
 from firmware_sim.contract import UNITY_GAIN_Q15, WIENER_ALONE, Parameters
+from golden_vectors import graph_cases
 from golden_vectors.kinds.base import Case
 from golden_vectors.kinds.network import NetworkCase
 from golden_vectors.kinds.stream import StreamCase
@@ -65,4 +66,5 @@ CASES: tuple[Case, ...] = (
     StreamCase(26, "lost_hops", "timing", ("LostHop", "HeldHop"), 60, mixture(4.5, 7.0, 24000), events=LOSSES),
     StreamCase(27, "restart", "timing", ("WarmRestart", "StateLost"), 90, level_jump, NO_FLOOR, events=RESTARTS),
     *UNIT_CASES,
+    *graph_cases.CASES,
 )

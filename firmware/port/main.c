@@ -25,7 +25,8 @@ typedef enum {
     COMMAND_RESET = 2,      /* count 0 */
     COMMAND_HOPS = 3,       /* count hops of samples */
     COMMAND_STEPS = 4,      /* count network steps: the codes of network.x for each */
-    COMMAND_RESTART = 5     /* count 0; further commands: schedule.h */
+    COMMAND_RESTART = 5,    /* count 0 */
+    COMMAND_TENSOR = 6      /* count: a row of stapes_network_tensors, whose elements follow; more: schedule.h */
 } command_t;
 
 /* A tap in the output; its name follows, without a terminator. */
@@ -123,6 +124,17 @@ static uint32_t run_steps(uint32_t input, uint32_t output, uint32_t steps)
     return EXIT_DONE;
 }
 
+/* What the next step finds in a tensor. */
+static uint32_t run_tensor(uint32_t input, uint32_t index)
+{
+    if (index >= stapes_network_tensor_count) {
+        return EXIT_COMMAND;
+    }
+    const stapes_tensor_t *row = &stapes_network_tensors[index];
+    void *data = (char *)&ear.network + row->offset;
+    return semihost_read(input, data, row->count * row->element_bytes) == 0U ? EXIT_DONE : EXIT_CUT_SHORT;
+}
+
 static uint32_t run_parameters(uint32_t input)
 {
     stapes_parameters_t parameters;
@@ -147,6 +159,8 @@ static uint32_t run(uint32_t command, uint32_t count, uint32_t input, uint32_t o
     case COMMAND_RESTART:
         (void)stapes_restart(&ear);
         return EXIT_DONE;
+    case COMMAND_TENSOR:
+        return run_tensor(input, count);
     default:
         return schedule_serve(command, &ear, input, output) ? EXIT_DONE : EXIT_COMMAND;
     }

@@ -15,12 +15,12 @@ ROUNDS = 16
 def network(graph: Graph, x: Interval, ledger: Ledger) -> dict[str, Interval]:
     """Bounds of every tensor for any input in x and any state that can be reached from home.
 
-    x        network input code, (bins,)
+    x        network input code, (bins,); an input that is neither x nor a state can be anything in its dtype
     returns  tensor name -> interval after its limits
     raises   RangeError when a register can overflow, or when int16x8 could meet a tie
     """
     states = reachable_states(graph, x)
-    values = _step(graph, {"x": x, **states}, ledger)
+    values = _step(graph, {**_free(graph), "x": x, **states}, ledger)
     for name, after in graph.states.items():
         if not values[after.name].within(states[name]):
             raise RangeError(f"network: {name}: the bound of the state is no bound after another step")
@@ -33,12 +33,17 @@ def reachable_states(graph: Graph, x: Interval) -> dict[str, Interval]:
     """States that any number of steps can reach: home, widened by what a step adds until none adds anything."""
     states = {name: _home(tensor) for name, tensor in graph.states.items()}
     for _ in range(ROUNDS):
-        values = _step(graph, {"x": x, **states}, Ledger("network"))
+        values = _step(graph, {**_free(graph), "x": x, **states}, Ledger("network"))
         after = {name: state.hull(values[graph.states[name].name]) for name, state in states.items()}
         if all(after[name].within(state) for name, state in states.items()):
             return states
         states = after
     return {name: Interval.of(*t.limits, t.shape[0]) for name, t in graph.states.items()}
+
+
+def _free(graph: Graph) -> dict[str, Interval]:
+    """Every input with the whole range of its dtype."""
+    return {t.name: Interval.of(*t.limits, t.shape[0]) for t in graph.inputs}
 
 
 def _home(tensor: Tensor) -> Interval:

@@ -6,6 +6,7 @@ absent (`available()` says how to install it), not broken. All results are int64
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -18,6 +19,8 @@ from firmware_sim.graph import Graph
 from firmware_sim.ping_pong import Status
 
 RESTART = "restart"
+SATURATIONS = "saturations"
+"""Limited elements of the whole graph up to and including a row, (n, 1): what the network stage has counted."""
 EVENTS = (RESTART, *(status.value for status in Status if status is not Status.ON_TIME))
 
 
@@ -89,6 +92,22 @@ class Executor(Protocol):
         codes    (steps, bins) int64: values of the graph's input `x`, already through `encode_features`
         returns  {"mask": (steps, bins), "h0": (steps, hidden), "h1": ...} int64 graph codes after each step, and
                  every other output that the graph has (`bisect.revealed`)
+        """
+        ...
+
+
+@runtime_checkable
+class GraphExecutor(Executor, Protocol):
+    """An executor that also runs any graph of ops on single rows, without a state."""
+
+    def run_graph(self, graph: Graph, inputs: Mapping[str, Ints], names: Sequence[str]) -> dict[str, Ints]:
+        """Tensors of a graph for independent rows of its inputs.
+
+        graph    has the ends of a mask network (x and mask), so that it can be compiled into the device
+        inputs   name of a graph input, states included -> (n, width) int64 within its dtype; at least those that
+                 the tensors depend on. The others are 0, a state the code of zero
+        names    computed tensors to show
+        returns  name -> (n, width) int64; an engine that counts runs the whole graph and adds `SATURATIONS`
         """
         ...
 

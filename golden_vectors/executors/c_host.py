@@ -18,9 +18,10 @@ from firmware_sim.fixed import Ints
 from firmware_sim.frame_loop import TAPS, default_parameters
 from firmware_sim.graph import Graph
 from golden_vectors.cc import COMPILERS, PAIRED, UNITS, build_host, missing_compiler
-from golden_vectors.executors.base import StreamInput, StreamRun
+from golden_vectors.executors.base import SATURATIONS, StreamInput, StreamRun
 from golden_vectors.executors.host_ping_pong import HostPingPong
 from golden_vectors.executors.host_units import load_units, run_unit
+from golden_vectors.executors.network import filled
 from golden_vectors.executors.schedule import Call, calls, samples_of
 
 Samples = npt.NDArray[np.int16]
@@ -224,6 +225,21 @@ class CHost:
         kept = self._device(graph, profile).record_network(codes, tuple(shown.values()))
         return {name: kept[tap].astype(np.int64) for name, tap in shown.items()}
 
+    def run_graph(self, graph: Graph, inputs: Mapping[str, Ints], names: Sequence[str]) -> dict[str, Ints]:
+        """See `GraphExecutor.run_graph`."""
+        device = self._device(graph, PROFILES[graph.meta["profile"]])
+        fed = filled(graph, inputs)
+        views = [device.view(input_tap(graph, name)) for name in fed]
+        rows, counts = [], []
+        for row in zip(*fed.values(), strict=True):
+            for view, values in zip(views, row, strict=True):
+                view[:] = values
+            x = device.view("network.x")[np.newaxis].copy()
+            rows.append(device.record_network(x, [f"network.{name}" for name in names]))
+            counts.append([device.counters["network"][0]])
+        shown = {name: np.concatenate([row[f"network.{name}"] for row in rows]).astype(np.int64) for name in names}
+        return shown | {SATURATIONS: np.array(counts, np.int64)}
+
     def run_stream(self, graph: Graph | None, stream: StreamInput) -> StreamRun:
         """See `StreamExecutor.run_stream`."""
         device = self._device(graph, stream.profile, stream.parameters)
@@ -262,6 +278,11 @@ def network_taps(graph: Graph) -> dict[str, str]:
     """Each result of `run_network` and the tap that shows it."""
     results = [t.name for t in graph.outputs if t not in graph.states.values()]
     return {**{name: f"network.{name}" for name in results}, **{name: name for name in graph.states}}
+
+
+def input_tap(graph: Graph, name: str) -> str:
+    """The tap through which an input of the graph is set: a step copies a state from where the last one left it."""
+    return name if name in graph.states else f"network.{name}"
 
 
 def _run_schedule(device: HostDevice, stream: StreamInput, names: Sequence[str]) -> StreamRun:

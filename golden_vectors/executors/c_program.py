@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -20,10 +20,11 @@ import numpy.typing as npt
 from firmware_sim.contract import DEFAULT_PROFILE, PROFILES, STAGES, ContractError, Parameters, Profile
 from firmware_sim.fixed import Ints
 from firmware_sim.frame_loop import TAPS
-from firmware_sim.graph import Graph
+from firmware_sim.graph import Graph, Tensor
 from golden_vectors.errors import WitnessError
-from golden_vectors.executors.base import StreamInput, StreamRun
+from golden_vectors.executors.base import SATURATIONS, StreamInput, StreamRun
 from golden_vectors.executors.c_host import ParameterBlock, joined, network_taps
+from golden_vectors.executors.network import filled
 from golden_vectors.executors.schedule import COUNTERS, Call, calls, samples_of
 from golden_vectors.program import Ended
 
@@ -32,7 +33,7 @@ Runner: TypeAlias = Callable[[Path, Mapping[str, bytes]], Ended]
 
 INPUT, OUTPUT = "stapes_input.bin", "stapes_output.bin"
 PLAYED = "stapes_played.bin"
-_PARAMETERS, _RESET, _HOPS, _STEPS = 1, 2, 3, 4
+_PARAMETERS, _RESET, _HOPS, _STEPS, _TENSOR = 1, 2, 3, 4, 6
 _CALLS = {Call.RESET: _RESET, Call.RESTART: 5, Call.INTERRUPT: 16, Call.BEGIN: 17, Call.PROCESS: 18, Call.FINISH: 19,
           Call.SHOW: 20}  # fmt: skip
 _COUNTERS, _RUN = 21, 22
@@ -60,6 +61,16 @@ class Script:
         """Network steps (steps, bins) in the dtype of network.x."""
         self._command(_STEPS, len(codes), codes.tobytes())
 
+    def rows(self, graph: Graph, inputs: Mapping[str, Ints]) -> None:
+        """A network step for each row of all inputs: name -> (n, width)."""
+        places = [*graph.states, *(t.name for t in graph.tensors.values() if t.data is None)]  # a state: its next
+        rows = {name: values.astype(little(graph.tensors[name])) for name, values in inputs.items()}
+        x = rows.pop("x")
+        for row in range(len(x)):
+            for name, values in rows.items():
+                self._command(_TENSOR, places.index(name), values[row].tobytes())
+            self.steps(x[row : row + 1])
+
     def schedule(self, stream: StreamInput) -> None:
         """A stream with events, through the driver of ping_pong.h: see schedule.h."""
         for call, hop in calls(stream):
@@ -74,6 +85,11 @@ class Script:
 
     def _command(self, command: int, count: int, data: bytes) -> None:
         self.data += struct.pack("<II", command, count) + data
+
+
+def little(tensor: Tensor) -> np.dtype[Any]:
+    """Dtype of a tensor on the device."""
+    return np.dtype(tensor.dtype).newbyteorder("<")
 
 
 def run_script(program: Path, script: Script, run: Runner) -> npt.NDArray[Any]:
@@ -147,8 +163,20 @@ class CProgram(ABC):
     def network_states(self, graph: Graph, codes: Ints) -> npt.NDArray[Any]:
         """What every network step leaves, as `run_script` returns it: counters too."""
         script = Script()
-        script.steps(codes.astype(f"<{np.dtype(graph.inputs[0].dtype).str[1:]}"))
-        return _states(_written(self.build(graph, PROFILES[graph.meta["profile"]]), script, self.run)[OUTPUT])
+        script.steps(codes.astype(little(graph.inputs[0])))
+        return self._network_states(graph, script)
+
+    def run_graph(self, graph: Graph, inputs: Mapping[str, Ints], names: Sequence[str]) -> dict[str, Ints]:
+        """See `base.GraphExecutor.run_graph`."""
+        script = Script()
+        script.rows(graph, filled(graph, inputs))
+        states = self._network_states(graph, script)
+        saturations = states["counters"].reshape(len(states), -1, 2)[:, STAGES.index("network"), :1]
+        shown = {**{name: states[f"network.{name}"] for name in names}, SATURATIONS: saturations}
+        return {name: values.astype(np.int64) for name, values in shown.items()}
+
+    def _network_states(self, graph: Graph, script: Script) -> npt.NDArray[Any]:
+        return run_script(self.build(graph, PROFILES[graph.meta["profile"]]), script, self.run)
 
     def run_stream(self, graph: Graph | None, stream: StreamInput) -> StreamRun:
         """See `StreamExecutor.run_stream`."""

@@ -9,21 +9,21 @@ from typing import Any
 import numpy.typing as npt
 
 from export.tflite_writer import to_tflite
-from firmware_sim.fixed import Ints
 from firmware_sim.graph import Graph
-from golden_vectors.executors.network import Arrays, closed_loop, missing, quiet
+from golden_vectors.executors.network import Arrays, Step, StepExecutor, missing, quiet
 
 KERNELS = {"default": "AUTO", "reference": "BUILTIN_REF", "no delegate": "BUILTIN_WITHOUT_DEFAULT_DELEGATES"}
 """default is XNNPACK with the optimised kernels behind it."""
 
 
-class LiteRt:
+class LiteRt(StepExecutor):
     """ai-edge-litert's interpreter, one thread. Scheme int16x8 is equal; int8 rounds FULLY_CONNECTED otherwise.
 
     kernels  one of KERNELS
     """
 
     family = "litert"
+    streams = False
 
     def __init__(self, kernels: str = "default"):
         self.kernels = kernels
@@ -32,19 +32,19 @@ class LiteRt:
     def available(self) -> str | None:
         return missing("ai_edge_litert") or missing("flatbuffers", "export")
 
-    def run_network(self, graph: Graph, codes: Ints) -> dict[str, Ints]:
-        """See `base.Executor.run_network`."""
+    def step(self, graph: Graph) -> Step:
+        """See `StepExecutor.step`."""
         interpreter = self._interpreter(to_tflite(graph))
         inputs = _indices(interpreter.get_input_details(), [t.name for t in graph.inputs])
         outputs = _indices(interpreter.get_output_details(), [t.name for t in graph.outputs])
 
-        def step(arrays: Arrays) -> Mapping[str, npt.NDArray[Any]]:
+        def run(arrays: Arrays) -> Mapping[str, npt.NDArray[Any]]:
             for name, index in inputs.items():
                 interpreter.set_tensor(index, arrays[name])
             interpreter.invoke()
             return {name: interpreter.get_tensor(index) for name, index in outputs.items()}
 
-        return closed_loop(graph, codes, step)
+        return run
 
     def _runtime(self) -> tuple[Any, Any]:
         """The runtime's classes Interpreter and OpResolverType."""

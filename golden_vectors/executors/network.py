@@ -1,4 +1,4 @@
-"""The closed loop around one step of a runtime: what the network executors share.
+"""One step of a runtime, in closed loop or on single rows: what the network executors share.
 
 The executors of this folder translate the graph themselves, so that they judge the graph and not a file
 that lies around.
@@ -10,9 +10,9 @@ import contextlib
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,29 @@ from firmware_sim.graph import Graph
 
 Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
 Step: TypeAlias = Callable[[Arrays], Mapping[str, npt.NDArray[Any]]]
-"""One step: arrays (1, n) of the inputs' dtypes by name -> outputs by name."""
+"""One step: arrays (streams, n) of the inputs' dtypes by name -> outputs by name."""
+
+
+class StepExecutor:
+    """A network executor that is one step of a runtime.
+
+    streams  whether a step takes any number of streams, or one
+    """
+
+    streams: ClassVar[bool] = True
+
+    def step(self, graph: Graph) -> Step:
+        """The graph, translated and loaded."""
+        raise NotImplementedError
+
+    def run_network(self, graph: Graph, codes: Ints) -> dict[str, Ints]:
+        """See `base.Executor.run_network`."""
+        return closed_loop(graph, codes, self.step(graph))
+
+    def run_graph(self, graph: Graph, inputs: Mapping[str, Ints], names: Sequence[str]) -> dict[str, Ints]:
+        """See `base.GraphExecutor.run_graph`."""
+        part = revealed(graph, names)
+        return rows_of(part, inputs, self.step(part), self.streams)
 
 
 def missing(module: str, extra: str = "engines") -> str | None:
@@ -60,6 +82,38 @@ def closed_loop(graph: Graph, codes: Ints, step: Step) -> dict[str, Ints]:
         for name, state in states.items():
             history[name].append(state[0])
     return {name: np.stack(rows).astype(np.int64) for name, rows in history.items()}
+
+
+def revealed(graph: Graph, names: Sequence[str]) -> Graph:
+    """The ops of a graph that some of its tensors depend on, with these tensors as outputs."""
+    needed, ops = set(names), []
+    for op in reversed(graph.ops):
+        if needed.intersection(op.results):
+            needed.update(op.operands)
+            ops.append(op)
+    inputs = [t for t in graph.inputs if t.name in needed]
+    return Graph(graph.scheme, ops[::-1], inputs, [graph.tensors[name] for name in names], graph.meta)
+
+
+def filled(graph: Graph, inputs: Mapping[str, Ints]) -> dict[str, Ints]:
+    """All inputs of a graph: the given ones, states at home, 0; name -> (n, width)."""
+    count = len(next(iter(inputs.values())))
+    home = graph.home_state(count)
+    zeros = {t.name: np.zeros((count, *t.shape), np.int64) for t in graph.inputs}
+    return {**zeros, **home, **inputs}
+
+
+def rows_of(graph: Graph, inputs: Mapping[str, Ints], step: Step, streams: bool) -> dict[str, Ints]:
+    """A step on independent rows, all at once if it takes streams; see `base.GraphExecutor.run_graph`."""
+    arrays = {t.name: inputs[t.name].astype(t.dtype) for t in graph.inputs}
+    count = len(next(iter(arrays.values())))
+    parts = [slice(None)] if streams else [slice(row, row + 1) for row in range(count)]
+    shown: dict[str, list[Ints]] = {t.name: [] for t in graph.outputs}
+    for part in parts:
+        outputs = step({name: values[part] for name, values in arrays.items()})
+        for name, rows in shown.items():
+            rows.append(np.asarray(outputs[name]).astype(np.int64).reshape(-1, *graph.tensors[name].shape))
+    return {name: np.concatenate(rows) for name, rows in shown.items()}
 
 
 def digest(run: Mapping[str, Ints]) -> str:

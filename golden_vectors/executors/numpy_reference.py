@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from firmware_sim.contract import STAGES
 from firmware_sim.fixed import Ints
 from firmware_sim.frame_loop import TAPS, FrameLoop
 from firmware_sim.graph import Graph
+from firmware_sim.meter import Counter
 from firmware_sim.ping_pong import PingPong
-from golden_vectors.executors.base import StreamInput, StreamRun
-from golden_vectors.executors.network import Arrays, closed_loop
+from golden_vectors.executors.base import SATURATIONS, StreamInput, StreamRun
+from golden_vectors.executors.network import Arrays, Step, StepExecutor, filled
 from golden_vectors.units import unit
 
 
-class NumpyReference:
+class NumpyReference(StepExecutor):
     """firmware_sim in this process; always available."""
 
     name = "numpy"
@@ -22,13 +25,20 @@ class NumpyReference:
     def available(self) -> str | None:
         return None
 
-    def run_network(self, graph: Graph, codes: Ints) -> dict[str, Ints]:
-        """See `Executor.run_network`."""
+    def step(self, graph: Graph) -> Step:
+        """See `StepExecutor.step`."""
 
-        def step(arrays: Arrays) -> dict[str, Ints]:
+        def run(arrays: Arrays) -> dict[str, Ints]:
             return graph.run({name: values.astype(np.int64) for name, values in arrays.items()})
 
-        return closed_loop(graph, codes, step)
+        return run
+
+    def run_graph(self, graph: Graph, inputs: Mapping[str, Ints], names: Sequence[str]) -> dict[str, Ints]:
+        """See `GraphExecutor.run_graph`."""
+        rows = filled(graph, inputs)
+        counter = Counter(len(rows["x"]))
+        tensors = graph.run(rows, counter, trace=True)
+        return {name: tensors[name] for name in names} | {SATURATIONS: np.cumsum(counter.saturations)[:, np.newaxis]}
 
     def run_stream(self, graph: Graph | None, stream: StreamInput) -> StreamRun:
         """See `StreamExecutor.run_stream`."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from export.onnx_writer import to_onnx
-from firmware_sim.fixed import Ints
 from firmware_sim.graph import Graph
-from golden_vectors.executors.network import closed_loop, missing
+from golden_vectors.executors.network import Step, StepExecutor, missing
 
 LEVELS = {
     "off": "ORT_DISABLE_ALL",
@@ -18,7 +17,7 @@ LEVELS = {
 """Graph optimisation levels: each rewrites the graph further, none may change a bit."""
 
 
-class OnnxRuntime:
+class OnnxRuntime(StepExecutor):
     """onnxruntime's CPU provider, one thread.
 
     level  one of LEVELS
@@ -31,11 +30,11 @@ class OnnxRuntime:
     def available(self) -> str | None:
         return missing("onnxruntime") or missing("onnx", "export")
 
-    def run_network(self, graph: Graph, codes: Ints) -> dict[str, Ints]:
-        """See `base.Executor.run_network`."""
+    def step(self, graph: Graph) -> Step:
+        """See `StepExecutor.step`."""
         session = self._session(to_onnx(graph))
         names = [t.name for t in graph.outputs]
-        return closed_loop(graph, codes, lambda arrays: dict(zip(names, session.run(names, arrays), strict=True)))
+        return lambda arrays: dict(zip(names, session.run(names, arrays), strict=True))
 
     def _session(self, model: bytes) -> Any:
         import onnxruntime
@@ -47,7 +46,7 @@ class OnnxRuntime:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-class OnnxReference:
+class OnnxReference(StepExecutor):
     """onnx.reference: slow, written from the specification, no optimiser."""
 
     name = "onnx reference"
@@ -55,11 +54,11 @@ class OnnxReference:
     def available(self) -> str | None:
         return missing("onnx", "export")
 
-    def run_network(self, graph: Graph, codes: Ints) -> dict[str, Ints]:
-        """See `base.Executor.run_network`."""
+    def step(self, graph: Graph) -> Step:
+        """See `StepExecutor.step`."""
         import onnx
         from onnx.reference import ReferenceEvaluator
 
         evaluator = ReferenceEvaluator(onnx.load_from_string(to_onnx(graph)))
         names = [t.name for t in graph.outputs]
-        return closed_loop(graph, codes, lambda arrays: dict(zip(names, evaluator.run(names, arrays), strict=True)))
+        return lambda arrays: dict(zip(names, evaluator.run(names, arrays), strict=True))

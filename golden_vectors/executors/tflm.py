@@ -8,33 +8,33 @@ from typing import Any
 import numpy.typing as npt
 
 from export.tflite_writer import to_tflite
-from firmware_sim.fixed import Ints
 from firmware_sim.graph import Graph
-from golden_vectors.executors.network import Arrays, closed_loop, missing, quiet
+from golden_vectors.executors.network import Arrays, Step, StepExecutor, missing, quiet
 
 ARENA_BYTES = 1 << 20
 
 
-class TfliteMicro:
+class TfliteMicro(StepExecutor):
     """TFLM's reference kernels, built for x86."""
 
     name = "tflm"
+    streams = False
 
     def available(self) -> str | None:
         return missing("tflite_micro") or missing("flatbuffers", "export")
 
-    def run_network(self, graph: Graph, codes: Ints) -> dict[str, Ints]:
-        """See `base.Executor.run_network`."""
+    def step(self, graph: Graph) -> Step:
+        """See `StepExecutor.step`."""
         runtime = interpreter(to_tflite(graph))
         inputs, outputs = [t.name for t in graph.inputs], [t.name for t in graph.outputs]
 
-        def step(arrays: Arrays) -> Mapping[str, npt.NDArray[Any]]:
+        def run(arrays: Arrays) -> Mapping[str, npt.NDArray[Any]]:
             for i, name in enumerate(inputs):
                 runtime.set_input(arrays[name], i)
             runtime.invoke()
             return {name: runtime.get_output(i) for i, name in enumerate(outputs)}
 
-        return closed_loop(graph, codes, step)
+        return run
 
 
 def interpreter(model: bytes, arena_bytes: int = ARENA_BYTES) -> Any:

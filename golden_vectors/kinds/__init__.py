@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from golden_vectors.kinds.base import Case, Kind
+from golden_vectors.kinds.graph import GraphKind
 from golden_vectors.kinds.network import NetworkKind
 from golden_vectors.kinds.stream import StreamKind
 from golden_vectors.kinds.unit import UnitKind
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (StreamKind(), NetworkKind(), UnitKind())}
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (StreamKind(), NetworkKind(), UnitKind(), GraphKind())}
 """Name -> page."""
 
 

@@ -189,6 +189,7 @@ def test_a_planted_difference_is_seen(tmp_path: Path) -> None:
     ("data", "complaint"),
     [
         (struct.pack("<II", 9, 0), "unknown command"),
+        (struct.pack("<II", 6, 1_000_000), "unknown command"),  # no such tensor
         (struct.pack("<II", 3, 2) + bytes(128), "ends in mid command"),
         (struct.pack("<IIHHHH", 1, 1, 40000, 0, 0, 0), "refuses the parameters"),
     ],

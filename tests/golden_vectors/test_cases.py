@@ -20,7 +20,7 @@ def stream(name: str) -> StreamCase:
     return next(case for case in STREAMS if case.id == name)
 
 
-def test_ids_and_numbers_are_unique_and_in_order() -> None:
+def test_ids_and_numbers_are_unique_and_ascend() -> None:
     assert len({case.id for case in CASES}) == len(CASES)
     numbers = [case.tc_id for case in CASES]
     assert numbers == sorted(set(numbers))

@@ -15,6 +15,7 @@ import pytest
 from golden_vectors.cases import CASES
 from golden_vectors.errors import WitnessError
 from golden_vectors.files import DIRECTORY, load, load_all
+from golden_vectors.kinds import KINDS
 from golden_vectors.vector import Vector, archive, write
 from tests.golden_vectors.conftest import FEW, Evidence
 
@@ -93,8 +94,8 @@ def flip(path: Path) -> None:
         (lambda path: change(path, schema_version=2), "schema version 2, this program has 1"),
         (lambda path: change(path, contract_version=99), "contract version 99"),
         (lambda path: change(path, surprise=1), "wrong keys: surprise"),
-        (lambda path: change(path, kind="poem"), "kind must be one of stream, network, unit, it is 'poem'"),
-        (lambda path: change(path, kind=["stream"]), "kind must be one of stream, network"),
+        (lambda path: change(path, kind="poem"), "kind must be one of stream, network, unit, graph, it is 'poem'"),
+        (lambda path: change(path, kind=["stream"]), "kind must be one of stream, network, unit, graph"),
         (lambda path: change(path, tcId="x"), "tcId must be a whole number above 0, it is 'x'"),
         (lambda path: change(path, tcId=None), "tcId must be a whole number above 0, it is None"),
         (lambda path: change(path, tcId=True), "tcId must be a whole number above 0, it is True"),
@@ -156,5 +157,5 @@ def test_a_folder_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -
 def test_the_committed_vectors_are_small_and_complete() -> None:
     vectors = load_all(DIRECTORY, CASES)
     assert [vector.id for vector in vectors] == [case.id for case in CASES]
-    assert {vector.kind for vector in vectors} == {"stream", "network", "unit"}
+    assert {vector.kind for vector in vectors} == set(KINDS)
     assert sum(path.stat().st_size for path in DIRECTORY.iterdir()) < 5_000_000
