@@ -15,12 +15,13 @@ from firmware_sim.arguments import named_path
 from firmware_sim.contract import ContractError
 from firmware_sim.graph import SCHEMES
 from firmware_sim.parts import TABLE
-from golden_vectors import generate, matrix, page, pictures, report, selftest, verify
+from golden_vectors import formats, generate, invalid, matrix, page, pictures, report, selftest, verify
 from golden_vectors.cases import CASES
 from golden_vectors.difference_page import write_differences
 from golden_vectors.errors import WitnessError
 from golden_vectors.explain import explanations
 from golden_vectors.files import DIRECTORY, load_all
+from golden_vectors.formats import FORMATS
 from golden_vectors.m7.build import COMPILERS, DEFAULT_PART, PARTS
 from golden_vectors.m7.emulator import missing_unicorn, run_unicorn
 from golden_vectors.side_by_side import cores
@@ -57,6 +58,9 @@ def parser() -> Parser:
 
     command = commands.add_parser("generate", parents=[both], help="write the vectors, or check that they are current")
     command.add_argument("--check", action="store_true", help="write nothing; exit 1 at the first file that differs")
+    command.add_argument("--format", choices=FORMATS, help="do not write the vectors but export them: see --out")
+    command.add_argument("--out", type=Path, metavar="DIR", help="folder of the export, not that of the vectors")
+    command.add_argument("--only", nargs="+", metavar="ID", help="export these vectors (default: all)")
     command.set_defaults(run=run_generate)
 
     command = commands.add_parser("verify", parents=[both], help="run every engine on every vector")
@@ -113,7 +117,9 @@ def _count(what: str, text: str) -> int:
 
 
 def run_generate(arguments: argparse.Namespace, console: Console) -> int:
-    """generate [--check]."""
+    """generate [--check | --format FORMAT --out DIR [--only ID ...]]."""
+    if arguments.format or arguments.out or arguments.only:
+        return _export(arguments, console)
     graphs = generate.load_graphs(_models(arguments))
     if arguments.check:
         wrong = generate.check(arguments.vectors, graphs)
@@ -122,7 +128,18 @@ def run_generate(arguments: argparse.Namespace, console: Console) -> int:
         console.print(f"every file in {_relative(arguments.vectors)} is reproduced byte for byte")
         return 0
     sizes = generate.generate(arguments.vectors, graphs)
-    console.print(f"{len(sizes) // 2} vectors, {sum(sizes.values()) / 1e6:.2f} MB, in {_relative(arguments.vectors)}")
+    console.print(f"{len(CASES)} vectors, {sum(sizes.values()) / 1e6:.2f} MB, in {_relative(arguments.vectors)}")
+    return 0
+
+
+def _export(arguments: argparse.Namespace, console: Console) -> int:
+    if arguments.check or not (arguments.format and arguments.out):
+        raise WitnessError("an export needs --format and --out, and has no --check")
+    out = arguments.out.resolve()
+    if out.is_relative_to(arguments.vectors.resolve()) or out.is_relative_to(DIRECTORY):
+        raise WitnessError(f"{arguments.out}: is a folder of vectors: give another one to --out")
+    sizes = formats.export(load_all(arguments.vectors, CASES), arguments.format, arguments.out, arguments.only)
+    console.print(f"{len(sizes)} files, {sum(sizes.values()) / 1e6:.2f} MB, in {_relative(arguments.out)}")
     return 0
 
 
@@ -138,6 +155,7 @@ def run_verify(arguments: argparse.Namespace, console: Console) -> int:
     vectors = load_all(arguments.vectors, CASES)
     bench = verify.Bench(vectors, generate.load_graphs(_models(arguments)), arguments.steps)
     outcome = verify.verify(bench, engines, arguments.jobs)
+    invalid.verify_invalid(arguments.vectors, bench.graphs, outcome)
     verify.write_agreement(outcome, arguments.build)
     print_outcome(outcome, bench, console)
     found = explanations(bench, engines, outcome)

@@ -8,9 +8,12 @@ from __future__ import annotations
 from firmware_sim.contract import UNITY_GAIN_Q15, WIENER_ALONE, Parameters
 from golden_vectors import graph_cases
 from golden_vectors.kinds.base import Case
+from golden_vectors.kinds.closed_loop import ClosedLoopCase
+from golden_vectors.kinds.drift import DriftCase
 from golden_vectors.kinds.network import NetworkCase
 from golden_vectors.kinds.stream import StreamCase
 from golden_vectors.signals import (
+    clipped,
     constant,
     extreme_features,
     impulses,
@@ -19,6 +22,7 @@ from golden_vectors.signals import (
     noisy,
     real_features,
     square,
+    sweep,
     uniform,
 )
 from golden_vectors.unit_cases import UNIT_CASES
@@ -65,6 +69,11 @@ CASES: tuple[Case, ...] = (
     StreamCase(25, "overrun_int8", "timing", ("HeldHop", "Scheme8"), 60, noisy(0.5), scheme="int8", events=OVERRUNS),
     StreamCase(26, "lost_hops", "timing", ("LostHop", "HeldHop"), 60, mixture(4.5, 7.0, 24000), events=LOSSES),
     StreamCase(27, "restart", "timing", ("WarmRestart", "StateLost"), 90, level_jump, NO_FLOOR, events=RESTARTS),
+    StreamCase(28, "sweep", "full_scale", ("Sweep", "FftWrap"), 120, sweep, NO_FLOOR),
+    StreamCase(29, "speech_clipped", "full_scale", ("Clipping", "VadSum"), 100, clipped(0.3, 24), NO_FLOOR),
+    DriftCase(30, "drift_60s", "drift", ("Drift",), 15_000, "recordings_with_levels"),
+    ClosedLoopCase(31, "closed_loop_int16x8", "closed loop", ("ClosedLoop",), 1_500, "real_features", "int16x8"),
+    ClosedLoopCase(32, "closed_loop_int8", "closed loop", ("ClosedLoop",), 1_500, "real_features", "int8"),
     *UNIT_CASES,
     *graph_cases.CASES,
 )

@@ -148,10 +148,14 @@ def _op_of(bench: Bench, engine: Executor, scheme: str, first: Difference) -> Fi
         return _inputs(vector, first.step)
     if first.stage != "network" or first.step is None or isinstance(first.expected, str):
         return ""
-    if vector is not None and vector.kind == "stream":
-        codes, hops = stream_codes(vector, first.step)
+    if vector is not None and vector.kind in ("stream", "drift"):
+        taps = vector.arrays if "x_q11" in vector.arrays else bench.reference_taps(vector)
+        codes, hops = stream_codes(vector, first.step, taps or {})
     else:
-        codes = bench.features[scheme] if vector is None else vector.arrays["input_x"].astype(np.int64)
+        if vector is None or vector.kind == "closed_loop":
+            codes = bench.features[scheme]
+        else:
+            codes = vector.arrays["input_x"].astype(np.int64)
         codes = codes[: first.step + 1 + BEHIND]
         hops = np.arange(len(codes))
     if not len(codes):

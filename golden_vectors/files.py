@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from firmware_sim.reading import arrays_of, one_line
+from golden_vectors import trace, wav
 from golden_vectors.errors import WitnessError
-from golden_vectors.kinds.base import Case
-from golden_vectors.schema import check_arrays, check_case, check_header
-from golden_vectors.vector import Vector
+from golden_vectors.kinds.base import Case, Header
+from golden_vectors.schema import check_arrays, check_case, check_header, wanted_arrays
+from golden_vectors.vector import ARRAYS, HEADER, INPUT, SUFFIXES, TRACE, Vector, sha256, sounds_of
 
+SCHEMA_FILE = "schema.json"
+"""The JSON Schema of the headers, which lies beside them."""
 DIRECTORY = Path(__file__).resolve().parent / "vectors"
 REMEDY = "restore it or run `python -m golden_vectors generate`"
 _LIMIT_BYTES = 1 << 26
@@ -28,13 +31,15 @@ def load_all(directory: Path = DIRECTORY, cases: Iterable[Case] = ()) -> list[Ve
     raises  WitnessError when there is none, or one is missing, doubled, incomplete or damaged
     """
     by_id = {case.id: case for case in cases}
-    paths = sorted(directory.glob("*.json"))
-    headless = sorted(path.name for path in directory.glob("*.npz") if not path.with_suffix(".json").is_file())
+    paths = [path for path in sorted(directory.glob(f"*.{HEADER}")) if path.name != SCHEMA_FILE]
+    headed = {path.stem for path in paths}
+    parts = {path.name for suffix in SUFFIXES if suffix != HEADER for path in directory.glob(f"*.{suffix}")}
+    headless = sorted(name for name in parts if name.split(".")[0] not in headed)
     if not paths and not headless:
         raise WitnessError(f"{directory}: holds no vectors: run `python -m golden_vectors generate`")
     if headless:
         raise WitnessError(f"{directory}: without a header (.json): {', '.join(headless)}: {REMEDY}")
-    missing = by_id.keys() - {path.stem for path in paths}
+    missing = by_id.keys() - headed
     if missing:
         names = ", ".join(name for name in by_id if name in missing)
         raise WitnessError(f"{directory}: {len(missing)} of {len(by_id)} vectors missing: {names}: {REMEDY}")
@@ -53,18 +58,58 @@ def load(path: Path, case: Case | None = None) -> Vector:
     raises  WitnessError, one line naming the file, for everything that `generate` would not have written
     """
     try:
-        header = check_header(json.loads(path.read_bytes()))
+        header = check_header(_parsed(path.read_bytes()))
         if header["id"] != path.stem:
             raise ValueError(f"the file is named {path.stem}, its id is {header['id']}")
-        raw = path.with_suffix(".npz").read_bytes()
-        if hashlib.sha256(raw).hexdigest() != header["arrays_sha256"]:
-            raise ValueError(f"{path.stem}.npz is not the file that the header was written for")
-        arrays = arrays_of(raw, _LIMIT_BYTES)
-        check_arrays(header, arrays)
+        vector = _assemble(header, _read_parts(path, header))
+        check_arrays(header, vector.arrays)
+        if vector.trace and "pcm" in vector.arrays:
+            trace.check_played(vector.arrays, vector.trace)
         if case is not None:
             check_case(header, case)
-        return Vector(header, arrays)
+        return vector
     except FileNotFoundError as error:
         raise WitnessError(f"{error.filename}: no such file: {REMEDY}") from None
     except _DAMAGE as error:
         raise WitnessError(f"{path}: not a vector of this version: {one_line(error)}: {REMEDY}") from None
+
+
+def _parsed(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        raise ValueError("the header is cut off or no JSON") from None
+
+
+def _read_parts(path: Path, header: Header) -> dict[str, bytes]:
+    """Suffix -> bytes of exactly the files that the header names, each with its sha256."""
+    parts = {suffix: path.with_name(f"{path.stem}.{suffix}").read_bytes() for suffix in header["files"]}
+    for suffix in SUFFIXES:
+        if suffix not in (HEADER, *parts) and path.with_name(f"{path.stem}.{suffix}").exists():
+            raise ValueError(f"{path.stem}.{suffix} lies beside it, the header does not know it")
+    if TRACE in parts:  # first: it can say which line is wrong
+        _named(f"{path.stem}.{TRACE}, ", lambda: trace.from_bytes(header, parts[TRACE]))
+    for suffix, raw in parts.items():
+        if sha256(raw) != header["files"][suffix]:
+            raise ValueError(f"{path.stem}.{suffix} is not the file that the header was written for")
+    return parts
+
+
+def _assemble(header: Header, parts: Mapping[str, bytes]) -> Vector:
+    """The vector of files that are whole."""
+    arrays = (
+        _named(f"{header['id']}.{ARRAYS}, ", lambda: arrays_of(parts[ARRAYS], _LIMIT_BYTES)) if ARRAYS in parts else {}
+    )
+    for suffix, name in sounds_of(wanted_arrays(header)).items():
+        pcm = _named(f"{header['id']}.{suffix} ", lambda raw=parts[suffix]: wav.from_bytes(raw))
+        hop = int(header["profile"]["hop_samples"])
+        arrays[name] = pcm if suffix == INPUT else pcm.reshape(-1, hop)
+    return Vector(header, arrays, trace.from_bytes(header, parts[TRACE]) if TRACE in parts else ())
+
+
+def _named(name: str, read: Any) -> Any:
+    """What `read` gives; its ValueError behind the name of the file."""
+    try:
+        return read()
+    except ValueError as error:
+        raise ValueError(f"{name}{error}") from None

@@ -12,7 +12,7 @@ from firmware_sim.graph import Graph
 from firmware_sim.network import decode_mask, encode_features
 from firmware_sim.ops import Op
 from firmware_sim.ping_pong import Status
-from golden_vectors.compare import Difference, Rows, element_of_rows
+from golden_vectors.compare import Difference, Rows, Taps, element_of_rows
 from golden_vectors.executors.base import Executor
 from golden_vectors.executors.numpy_reference import NumpyReference
 from golden_vectors.kinds.stream import stream_input
@@ -103,12 +103,15 @@ def _by_hop(rows: Rows, hops: Ints) -> Rows:
     return Rows(rows.expected[at], rows.got[at], first)
 
 
-def stream_codes(vector: Vector, hop: int) -> tuple[Ints, Ints]:
-    """What the network of a stream reads from home to some steps behind a hop: codes (steps, bins), hops (steps,)."""
+def stream_codes(vector: Vector, hop: int, taps: Taps) -> tuple[Ints, Ints]:
+    """What the network of a stream reads from home to some steps behind a hop: codes (steps, bins), hops (steps,).
+
+    taps  expected x_q11: the vector's arrays, or the reference's taps where the vector holds none
+    """
     stream = stream_input(vector)
     homes = sorted({0, *stream.resets, *stream.restarts, stream.hops})
     home, end = max(h for h in homes if h <= hop), min(h for h in homes if h > hop)
     statuses = stream.statuses
     runs = [h for h in range(home, min(end, hop + 1 + BEHIND)) if not statuses[h].held]
     hops = np.array([h for h in runs if statuses[h] is not Status.LOST], np.int64)
-    return encode_features(vector.arrays["x_q11"][hops].astype(np.int64), vector.scheme), hops
+    return encode_features(taps["x_q11"][hops].astype(np.int64), vector.scheme), hops

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from firmware_sim.graph import Graph, GraphError
+from golden_vectors import invalid
 from golden_vectors.cases import CASES
 from golden_vectors.errors import WitnessError
+from golden_vectors.files import SCHEMA_FILE
 from golden_vectors.kinds import kind_of
 from golden_vectors.kinds.base import Case, Graphs
-from golden_vectors.schema import facts
-from golden_vectors.vector import Vector, write
+from golden_vectors.schema import facts, json_schema
+from golden_vectors.vector import SUFFIXES, Vector, to_json, write
 
 
 def load_graphs(paths: Mapping[str, Path]) -> dict[str, Graph]:
@@ -29,14 +31,16 @@ def load_graphs(paths: Mapping[str, Path]) -> dict[str, Graph]:
 
 def build(case: Case, graphs: Graphs) -> Vector:
     """The vector of one case."""
-    header, arrays = kind_of(case).build(case, graphs)
-    return Vector({**facts(case), **header}, arrays)
+    header, arrays, trace = kind_of(case).build(case, graphs)
+    return Vector({**facts(case), **header}, arrays, trace)
 
 
 def files(graphs: Graphs) -> Iterator[tuple[str, bytes]]:
-    """Every file of the set, name and bytes, case by case."""
+    """Every file of the set, name and bytes: the schema, then case by case, then those that must be refused."""
+    yield SCHEMA_FILE, to_json(json_schema())
     for case in CASES:
         yield from build(case, graphs).files().items()
+    yield from invalid.files(build(invalid.TINY, graphs), graphs)
 
 
 def generate(directory: Path, graphs: Graphs) -> dict[str, int]:
@@ -64,4 +68,10 @@ def check(directory: Path, graphs: Graphs) -> str | None:
 
 
 def _strangers(directory: Path, names: set[str]) -> list[str]:
-    return sorted(p.name for p in directory.iterdir() if p.suffix in (".json", ".npz") and p.name not in names)
+    """Files that look like ours and are not, by their names below the directory."""
+    found = (path.relative_to(directory).as_posix() for path in directory.rglob("*") if _ours(path))
+    return sorted(name for name in found if name not in names)
+
+
+def _ours(path: Path) -> bool:
+    return path.is_file() and path.name.endswith(tuple(f".{suffix}" for suffix in SUFFIXES))

@@ -18,7 +18,7 @@ BEGIN, END = "<!-- agreement: written by verify --matrix -->", "<!-- agreement: 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "words, tables": ("words", "tables"),
     "FFT, Wiener, features": ("fft", "wiener", "features"),
-    "whole loop": ("speech", "levels", "full_scale", "reset", "settings"),
+    "whole loop": ("speech", "levels", "full_scale", "reset", "settings", "drift"),
     "timing": ("timing",),
     "network": ("network",),
     "closed loop": ("closed loop",),
@@ -37,7 +37,7 @@ def column_of(group: str) -> str:
 
 def rows(outcome: Outcome) -> Rows:
     """The cells of every engine that ran: equal, the reported distance of a scheme, or nothing to compare."""
-    found = dict.fromkeys(column_of(group) for _, _, group in outcome.cells)
+    found = dict.fromkeys(column_of(group) for engine, _, group in outcome.cells if engine in outcome.engines)
     columns = [*(name for name in COLUMNS if name in found), *(name for name in found if name not in COLUMNS)]
     cells: dict[tuple[str, str], set[str]] = {}
     for (engine, scheme, group), cell in outcome.cells.items():

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from firmware_sim.contract import DEFAULT_PROFILE, PROFILES, WIENER_FLOOR_Q15, Parameters
 from firmware_sim.fixed import Ints
@@ -91,6 +94,43 @@ def level_jump(count: int) -> Ints:
     return pcm
 
 
+def sweep(count: int) -> Ints:
+    """1-LSB noise while the noise is learned, then a sine near full scale from 33 Hz to 7.9 kHz, again and again.
+
+    Integers alone: the phase is a 32-bit accumulator whose step grows by 1/1024 every sample, and a half wave of x
+    in [0, 1] is 16 x (1 - x) / (5 - 4 x (1 - x)) (Bhaskara I, error below 0.2 %).
+    """
+    first, last = (1 << 32) // 480, (1 << 32) * 79 // 160
+    phase, step, values = 0, first, uniform(1, 6)(count)
+    for i in range(32 * HOP, count):
+        x = (phase >> 15) & 0xFFFF  # position in the half wave, uq16
+        arc = x * (0x10000 - x)  # x (1 - x), uq32
+        wave = (32000 * 16 * arc) // ((5 << 32) - 4 * arc)
+        values[i] = -wave if phase >> 31 else wave
+        phase = (phase + step) & 0xFFFFFFFF
+        step = step + (step >> 10) if step < last else first
+    return values
+
+
+def clipped(start_s: float, gain: int) -> Signal:
+    """The real noisy recording, amplified until the converter clips."""
+    return lambda count: np.clip(gain * recording("noisy.wav", int(start_s * SECOND), count), -32768, 32767)
+
+
+LEVELS_Q12 = (4096, 1024, 16384, 4096, 128, 0, 8192, 2048, 32768, 512, 4096)
+"""Levels of a long stream, one after the other, a second and a half each: fading, silence, clipping."""
+
+
+def recordings_with_levels(count: int) -> Ints:
+    """All recordings one after the other, again and again, with `LEVELS_Q12`: no two minutes of it are alike."""
+    lengths = {"noisy.wav": 192_000, "speech.flac": 352_000, "noise.flac": 280_000}
+    pcm = np.concatenate([recording(name, 0, length) for name, length in lengths.items()])
+    time = np.arange(count)
+    level_q12 = np.array(LEVELS_Q12)[time // (SECOND * 3 // 2) % len(LEVELS_Q12)]
+    levelled: Ints = (pcm[time % len(pcm)] * level_q12 + (1 << 11)) >> 12
+    return levelled
+
+
 # ---------------------------------------------------------------- features
 
 
@@ -116,3 +156,26 @@ def extreme_features(steps: int) -> Ints:
         lambda t: np.clip(random[t], low, high),
     )
     return np.stack([patterns[(t // 8) % len(patterns)](t) for t in range(steps)]).astype(np.int64)
+
+
+# ---------------------------------------------------------------- recipes
+
+RECIPES: dict[str, Signal] = {"recordings_with_levels": recordings_with_levels, "real_features": real_features}
+"""Inputs that are too long for a file: name -> what makes them."""
+
+
+@cache
+def made(recipe: str, count: int) -> Ints:
+    """What a recipe makes: made once, not to be written to."""
+    values = RECIPES[recipe](count)
+    values.setflags(write=False)
+    return values
+
+
+def check_made(header: Mapping[str, Any], values: npt.NDArray[Any]) -> None:
+    """The recipe of a header made the input that the vector was generated for; raises WitnessError."""
+    if hashlib.sha256(values.tobytes()).hexdigest() != header["input_sha256"]:
+        raise WitnessError(
+            f"vector {header['id']}: the recipe {header['recipe']} makes another input here: restore {DATA.name} of "
+            "the repository, or run `python -m golden_vectors generate`"
+        )

@@ -10,12 +10,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from golden_vectors.executors import SHORT
+from golden_vectors.executors.numpy_reference import NumpyReference
 from golden_vectors.explain import Explanation, lines
+from golden_vectors.invalid import GROUP, INVALID, LOADER
+from golden_vectors.kinds.base import ANY_SCHEME
+from golden_vectors.kinds.drift import HOPS_PER_LINE, SHORT_LINES
 from golden_vectors.matrix import column_of
 from golden_vectors.report import Report, level_dbfs
 from golden_vectors.selftest import SelfTest
 from golden_vectors.source import Source
-from golden_vectors.verify import Bench, Cell, Outcome
+from golden_vectors.verify import FORGED, Bench, Cell, Outcome
 
 WIDTH = 110
 """Columns of the agreement table where the output is not a terminal."""
@@ -42,21 +47,37 @@ def print_outcome(outcome: Outcome, bench: Bench, console: Console) -> None:
         marks = ["[dim]absent[/]"] if engine in outcome.absent else [_mark(cell) for cell in cells]
         table.add_row(escape(engine), *marks)
     console.print(table)
-    console.print(f"[dim]loop: {bench.steps} steps of real features in closed loop, compared by SHA-256 with numpy[/]")
+    console.print(f"[dim]loop: {bench.steps} steps of real features in closed loop, compared by SHA-256[/]")
+    _print_notes(outcome, console)
     for reason in dict.fromkeys(outcome.absent.values()):
         names = ", ".join(engine for engine, why in outcome.absent.items() if why == reason)
         console.print(f"absent: {escape(names)}: {escape(reason)}", highlight=False, soft_wrap=True)
 
 
+def _print_notes(outcome: Outcome, console: Console) -> None:
+    """What a cell does not say: engines that run a part, and files that were refused."""
+    if any(group == "drift" for _, _, group in outcome.cells):
+        hops, engines = SHORT_LINES * HOPS_PER_LINE, ", ".join(sorted(SHORT))
+        console.print(f"[dim]drift: chained digests over all hops; {engines}: the first {hops} hops alone[/]")
+    if (LOADER, ANY_SCHEME, GROUP) in outcome.cells:
+        refused = outcome.cells[LOADER, ANY_SCHEME, GROUP].equal
+        console.print(f"invalid: {refused} of {len(INVALID)} spoiled vectors refused, each with its own line")
+
+
 def columns_of(outcome: Outcome) -> list[tuple[str, str]]:
     """(group, scheme) of the matrix, in order."""
-    return sorted(dict.fromkeys((group, scheme) for _, scheme, group in outcome.cells), key=_networks_last)
+    return sorted(
+        dict.fromkeys((group, scheme) for engine, scheme, group in outcome.cells if engine != LOADER),
+        key=_networks_last,
+    )
 
 
 def _merged(outcome: Outcome) -> dict[tuple[str, str, str], Cell]:
     """(engine, scheme, column) -> its groups as one cell."""
     merged: dict[tuple[str, str, str], Cell] = {}
     for (engine, scheme, group), cell in outcome.cells.items():
+        if engine == LOADER:
+            continue
         whole = merged.setdefault((engine, scheme, column_of(group)), Cell(tolerated=True))
         whole.equal += cell.equal
         whole.distance = max(whole.distance, cell.distance)
@@ -85,7 +106,8 @@ def print_differences(outcome: Outcome, found: Mapping[tuple[str, str, str], Exp
     seen: set[Source] = set()
     for key, cell in outcome.failures.items():
         engine, scheme, group = key
-        print(f"differs: {engine}, {group} ({scheme}): {cell.first}", file=sys.stderr)
+        stale = f": {FORGED}" if engine == NumpyReference.name else ""
+        print(f"differs: {engine}, {group} ({scheme}): {cell.first}{stale}", file=sys.stderr)
         if key in found:
             print("\n".join(lines(found[key], seen)), file=sys.stderr)
 

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import io
 import json
+import shutil
 import sys
 import tempfile
 import time
@@ -180,12 +181,15 @@ def try_vector(chance: Random, folder: Path) -> str:
     both = chance.randrange(3)
     if both != 0:
         arrays = damage.damaged_archive(chance, arrays)
-        header["arrays_sha256"] = hashlib.sha256(arrays).hexdigest()
+        header["files"]["npz"] = hashlib.sha256(arrays).hexdigest()
         text = json.dumps(header).encode()
     if both != 1:
         text = damage.damaged_json(chance, header)
     path.write_bytes(text)
     path.with_suffix(".npz").write_bytes(arrays)
+    for suffix in header["files"]:
+        if suffix != "npz":
+            shutil.copy(DIRECTORY / f"{name}.{suffix}", folder)
     with judged(path, WitnessError):
         load(path)
         return "read"

@@ -105,7 +105,7 @@ def test_memory_that_a_reader_takes_is_seen() -> None:
 def write_vector(folder: Path, arrays: bytes) -> Path:
     """A vector whose header names the sha256 of the arrays."""
     header = json.loads((DIRECTORY / "network_speech_int8.json").read_bytes())
-    header["arrays_sha256"] = hashlib.sha256(arrays).hexdigest()
+    header["files"]["npz"] = hashlib.sha256(arrays).hexdigest()
     path = folder / "network_speech_int8.json"
     path.write_text(json.dumps(header))
     path.with_suffix(".npz").write_bytes(arrays)

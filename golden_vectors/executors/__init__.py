@@ -9,6 +9,8 @@ from golden_vectors.executors.base import Executor
 
 SLOW = frozenset({"onnx reference"})
 """Engines that take milliseconds a step: they run the vectors but not the long closed loop."""
+SHORT = frozenset({"c_m7", "c_m7_qemu", "c_host (sanitized)", "c_host (sanitized paired)"})
+"""Names and families, emulators and instrumented builds, that run the first lines of a drift instead of all."""
 
 
 def registry() -> list[Executor]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from golden_vectors.kinds.base import Case, Kind
+from golden_vectors.kinds.closed_loop import ClosedLoopKind
+from golden_vectors.kinds.drift import DriftKind
 from golden_vectors.kinds.graph import GraphKind
 from golden_vectors.kinds.network import NetworkKind
 from golden_vectors.kinds.stream import StreamKind
 from golden_vectors.kinds.unit import UnitKind
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (StreamKind(), NetworkKind(), UnitKind(), GraphKind())}
+KINDS: dict[str, Kind] = {
+    kind.name: kind for kind in (StreamKind(), NetworkKind(), DriftKind(), ClosedLoopKind(), UnitKind(), GraphKind())
+}
 """Name -> page."""
 
 

@@ -14,9 +14,12 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from firmware_sim.contract import PROFILES, Profile
+from firmware_sim.fixed import Ints
 from firmware_sim.graph import Graph
 from golden_vectors.compare import Difference, Taps
 from golden_vectors.executors.base import Executor
+from golden_vectors.json_words import Word
 from golden_vectors.vector import Vector
 
 Header: TypeAlias = dict[str, Any]
@@ -26,6 +29,8 @@ Wanted: TypeAlias = dict[str, tuple[npt.DTypeLike, Shape]]
 """Name of an array -> its dtype and shape."""
 Graphs: TypeAlias = Mapping[str, Graph]
 """Scheme -> its graph."""
+Built: TypeAlias = tuple[Header, dict[str, npt.NDArray[Any]], tuple[str, ...]]
+"""What a case becomes: its further header, arrays, and a stream's trace (else empty)."""
 
 ANY_SCHEME = "any"
 """Scheme of a vector whose arithmetic does not depend on it."""
@@ -53,6 +58,11 @@ class Witness(Protocol):
 
     graphs: Graphs
 
+    @property
+    def closed_loop(self) -> Mapping[str, Mapping[str, Ints]]:
+        """The reference's long closed loop, by scheme."""
+        ...
+
     def reference_taps(self, vector: Vector) -> Taps | None:
         """All taps of a stream, or None when the reference has not the digests of the vector."""
         ...
@@ -71,6 +81,14 @@ class Kind(Protocol):
         """Keys of the header beside those of every vector."""
         ...
 
+    def properties(self) -> dict[str, Word]:
+        """Every key that a header of this kind may have beside those of every vector -> its JSON Schema."""
+        ...
+
+    def described(self) -> Word:
+        """The same as a JSON Schema: which of them stand together."""
+        ...
+
     def check(self, header: Header) -> None:
         """Values of these keys; raises ValueError."""
         ...
@@ -79,8 +97,8 @@ class Kind(Protocol):
         """Exactly the arrays of a vector with this header."""
         ...
 
-    def build(self, case: Any, graphs: Graphs) -> tuple[Header, dict[str, npt.NDArray[Any]]]:
-        """The case through the reference: what it adds to the header, and the arrays."""
+    def build(self, case: Any, graphs: Graphs) -> Built:
+        """The case through the reference."""
         ...
 
     def runs_on(self, engine: Executor) -> bool:
@@ -133,6 +151,14 @@ def check_fields(header: Header, key: str, kind: type[Any]) -> None:
         if type(value[name]).__name__ != wanted:
             raise ValueError(f"{key}: {name} must be of type {wanted}, it is {shortened(value[name])}")
     kind(**value)
+
+
+def check_profile(header: Header) -> None:
+    """The header's profile is one of the contract's; raises ValueError."""
+    check_fields(header, "profile", Profile)
+    profile = header["profile"]
+    if PROFILES.get(profile["name"]) != Profile(**profile):
+        raise ValueError(f"profile {profile['name']} with these sizes is none of this program's: {', '.join(PROFILES)}")
 
 
 def check_shapes(wanted: Wanted, arrays: Mapping[str, npt.NDArray[Any]]) -> None:

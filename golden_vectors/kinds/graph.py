@@ -11,11 +11,13 @@ import numpy.typing as npt
 
 from firmware_sim.fixed import Ints
 from firmware_sim.graph import Graph
+from golden_vectors import json_words as words
 from golden_vectors.compare import Difference, element, first_row, shapes
 from golden_vectors.executors.base import SATURATIONS, Executor, GraphExecutor
 from golden_vectors.executors.network import revealed
 from golden_vectors.executors.numpy_reference import NumpyReference
-from golden_vectors.kinds.base import Graphs, Header, Wanted, Witness, listed, require, text, whole
+from golden_vectors.json_words import Word
+from golden_vectors.kinds.base import Built, Graphs, Header, Wanted, Witness, listed, require, text, whole
 from golden_vectors.kinds.network import NETWORK_DTYPES
 from golden_vectors.op_graph import op_graph
 from golden_vectors.vector import Vector
@@ -62,6 +64,21 @@ class GraphKind:
     def keys(self, header: Header) -> set[str]:
         return {"graph", "rows", "inputs", "tensors", "ops", _DIGESTS.get(str(header.get("graph")), _DIGESTS[OPS])}
 
+    def properties(self) -> dict[str, Word]:
+        return {
+            "graph": words.one_of(*_DIGESTS),
+            "rows": words.whole(1),
+            "inputs": words.list_of(words.TEXT),
+            "tensors": words.list_of(words.tuple_of(words.TEXT, words.TEXT)),
+            "ops": words.list_of(words.TEXT),
+            **dict.fromkeys(_DIGESTS.values(), words.SHA256),
+        }
+
+    def described(self) -> Word:
+        own = words.object_of(self.properties())
+        own["required"] = [key for key in own["required"] if key not in _DIGESTS.values()]
+        return {**own, "oneOf": [{"required": [key]} for key in _DIGESTS.values()]}
+
     def check(self, header: Header) -> None:
         require(header["graph"] in _DIGESTS, header, "graph", f"one of {', '.join(_DIGESTS)}")
         require(whole(header["rows"], 1), header, "rows", "a whole number above 0")
@@ -79,7 +96,7 @@ class GraphKind:
             SATURATIONS: ("<i4", (rows, 1))
         }
 
-    def build(self, case: GraphCase, graphs: Graphs) -> tuple[Header, dict[str, npt.NDArray[Any]]]:
+    def build(self, case: GraphCase, graphs: Graphs) -> Built:
         graph, dtype = graph_of(case.graph, case.scheme, graphs), NETWORK_DTYPES[case.scheme]
         inputs, part = case.rows(graph, graphs[case.scheme]), revealed(graph, case.shown(graph))
         outputs = NumpyReference().run_graph(graph, inputs, [t.name for t in part.outputs])
@@ -95,7 +112,7 @@ class GraphKind:
         arrays = {f"in_{name}": values for name, values in inputs.items()}
         arrays |= {name: outputs[name] for name, _ in tensors}
         counted = {SATURATIONS: outputs[SATURATIONS].astype("<i4")}
-        return header, {name: values.astype(dtype) for name, values in arrays.items()} | counted
+        return header, {name: values.astype(dtype) for name, values in arrays.items()} | counted, ()
 
     def runs_on(self, engine: Executor) -> bool:
         return isinstance(engine, GraphExecutor)

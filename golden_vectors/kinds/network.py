@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import asdict, dataclass
+from typing import ClassVar
 
-import numpy.typing as npt
-
+from firmware_sim.contract import Profile
 from firmware_sim.fixed import Ints
 from firmware_sim.network import encode_features
+from golden_vectors import json_words as words
 from golden_vectors.compare import NETWORK_TAPS, Difference, network_difference, share_differing
 from golden_vectors.executors.base import Executor
 from golden_vectors.executors.numpy_reference import NumpyReference
-from golden_vectors.kinds.base import Graphs, Header, Wanted, Witness, require, whole
-from golden_vectors.signals import Signal
+from golden_vectors.json_words import Word
+from golden_vectors.kinds.base import Built, Graphs, Header, Wanted, Witness, check_profile, require, whole
+from golden_vectors.signals import PROFILE, Signal
 from golden_vectors.vector import Vector
 
 NETWORK_DTYPES = {"int16x8": "<i2", "int8": "|i1"}
@@ -45,24 +46,31 @@ class NetworkKind:
     name = "network"
 
     def facts(self, case: NetworkCase) -> Header:
-        return {"steps": case.steps}
+        return {"steps": case.steps, "profile": asdict(PROFILE)}
 
     def keys(self, header: Header) -> set[str]:
-        return {"steps", "graph_sha256"}
+        return set(self.properties())
+
+    def properties(self) -> dict[str, Word]:
+        return {"steps": words.whole(1), "profile": words.dataclass_of(Profile), "graph_sha256": words.SHA256}
+
+    def described(self) -> Word:
+        return words.object_of(self.properties())
 
     def check(self, header: Header) -> None:
+        check_profile(header)
         require(whole(header["steps"], 1), header, "steps", "a whole number above 0")
 
     def arrays(self, header: Header) -> Wanted:
         wanted = (NETWORK_DTYPES[header["scheme"]], (int(header["steps"]), None))
         return dict.fromkeys(("input_x", *NETWORK_TAPS), wanted)
 
-    def build(self, case: NetworkCase, graphs: Graphs) -> tuple[Header, dict[str, npt.NDArray[Any]]]:
+    def build(self, case: NetworkCase, graphs: Graphs) -> Built:
         graph, codes = graphs[case.scheme], case.codes()
         run = NumpyReference().run_network(graph, codes)
         dtype = NETWORK_DTYPES[case.scheme]
         arrays = {name: run[name].astype(dtype) for name in NETWORK_TAPS}
-        return {"graph_sha256": graph.digest}, {"input_x": codes.astype(dtype), **arrays}
+        return {"graph_sha256": graph.digest}, {"input_x": codes.astype(dtype), **arrays}, ()
 
     def runs_on(self, engine: Executor) -> bool:
         return True

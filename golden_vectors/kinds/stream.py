@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware_sim.contract import SAMPLE_RATE_HZ, STAGES, Parameters, Profile
+from firmware_sim.fixed import Ints
 from firmware_sim.frame_loop import TAP_DTYPES, TAPS
-from firmware_sim.ping_pong import Status, next_behind
+from golden_vectors import json_words as words
+from golden_vectors import trace
 from golden_vectors.compare import (
     COUNTERS,
     SCHEDULE,
@@ -26,33 +28,26 @@ from golden_vectors.compare import (
 )
 from golden_vectors.errors import WitnessError
 from golden_vectors.executors import schedule
-from golden_vectors.executors.base import EVENTS, RESTART, Executor, StreamExecutor, StreamInput, StreamRun
+from golden_vectors.executors.base import EVENTS, Executor, StreamExecutor, StreamInput, StreamRun
 from golden_vectors.executors.numpy_reference import NumpyReference
+from golden_vectors.json_words import Word
 from golden_vectors.kinds.base import (
+    Built,
     Graphs,
     Header,
     Shape,
     Wanted,
     Witness,
-    check_fields,
-    listed,
-    require,
-    shortened,
-    whole,
 )
-from golden_vectors.signals import HOP, PROFILE, Signal
+from golden_vectors.kinds.hops import EVENT_KEYS, check_events, check_resets, check_stream, stream_properties
+from golden_vectors.signals import HOP, PROFILE, Signal, check_made, made
 from golden_vectors.vector import Vector
 
 Pcm: TypeAlias = npt.NDArray[np.int16]
 
-KEPT_TAPS = ("likelihood_q16", "vad", "wiener_gain_q15", "x_q11", "h0", "h1", "mask_q15", "gain_q15", "pcm")
+KEPT_TAPS = ("likelihood_q16", "vad", "wiener_gain_q15", "x_q11", "mask_q15", "gain_q15", "pcm")
 """Taps that a stream vector carries in full; the digests cover the others, whose expected elements come from the
 reference once it agrees with those digests."""
-
-EVENT_KEYS = {"events", "schedule"}
-"""Keys of a stream in which hops were late or lost, or the device restarted; its vector also holds `played`."""
-_HEX = frozenset("0123456789abcdef")
-_DIGEST_DIGITS = 16
 
 
 @dataclass(frozen=True)
@@ -74,8 +69,7 @@ class StreamCase:
 
     def pcm(self) -> Pcm:
         """(hops * hop_samples,) int16."""
-        samples = self.signal(self.hops * HOP)
-        return np.clip(samples, -32768, 32767).astype(np.int16)
+        return limited(self.signal(self.hops * HOP))
 
 
 def narrowest(name: str) -> npt.DTypeLike:
@@ -84,19 +78,39 @@ def narrowest(name: str) -> npt.DTypeLike:
 
 
 def stream_input(vector: Vector) -> StreamInput:
-    """What a stream vector feeds its executor."""
+    """What a vector of hops feeds its executor: its own samples, or what its recipe makes."""
     header: dict[str, Any] = vector.header
     return StreamInput(
-        vector.arrays["input_pcm"].astype("int16"),
+        vector.arrays["input_pcm"].astype("int16") if "input_pcm" in vector.arrays else recipe_pcm(header),
         Parameters(**header["parameters"]),
-        tuple(header["resets"]),
+        tuple(header.get("resets", ())),
         Profile(**header["profile"]),
         tuple((hop, kind) for hop, kind in header.get("events", ())),
     )
 
 
+def recipe_pcm(header: Header) -> Pcm:
+    """Input of a long stream, which no file holds; raises WitnessError when it is not that of the header."""
+    hops = int(header["hops"])
+    pcm = limited(made(header["recipe"], hops * int(header["profile"]["hop_samples"])))
+    check_made(header, pcm.astype("<i2"))
+    return pcm
+
+
+def limited(samples: Ints) -> Pcm:
+    """Saturated to int16."""
+    pcm: Pcm = np.clip(samples, -32768, 32767).astype(np.int16)
+    return pcm
+
+
+def trace_lines(header: Header, taps: Taps) -> tuple[str, ...]:
+    """The trace of these taps, name of TAPS -> (hops, ...)."""
+    step = int(header["hops_per_line"])
+    return tuple(digest_lines(taps)) if step == 1 else trace.chained(taps, step)
+
+
 class StreamKind:
-    """Arrays: input_pcm and `KEPT_TAPS`, each (hops, ...); the header has a digest per hop and stage."""
+    """Arrays: input_pcm and `KEPT_TAPS`, each (hops, ...); the trace has a digest per hop and stage."""
 
     name = "stream"
 
@@ -106,44 +120,54 @@ class StreamKind:
             "parameters": asdict(case.parameters),
             "resets": list(case.resets),
             "hops": case.hops,
-            "stages": list(STAGES),
+            "hops_per_line": 1,
             **({"events": [list(event) for event in case.events]} if case.events else {}),
         }
 
     def keys(self, header: Header) -> set[str]:
-        keys = {"profile", "parameters", "resets", "hops", "stages", "digests", "counters", "graph_sha256"}
-        return keys | EVENT_KEYS if "events" in header else keys
+        return set(self.properties()) - (set() if "events" in header else EVENT_KEYS)
+
+    def properties(self) -> dict[str, Word]:
+        return {
+            **stream_properties(),
+            "resets": words.list_of(words.whole()),
+            "events": words.list_of(words.tuple_of(words.whole(), words.one_of(*EVENTS))),
+            "schedule": words.closed(dict.fromkeys(schedule.COUNTERS, words.whole())),
+        }
+
+    def described(self) -> Word:
+        return words.object_of(self.properties(), EVENT_KEYS)
 
     def check(self, header: Header) -> None:
-        _check_stream(header)
+        check_stream(header, 1)
+        check_resets(header)
+        if "events" in header:
+            check_events(header)
 
     def arrays(self, header: Header) -> Wanted:
         hops, profile = int(header["hops"]), Profile(**header["profile"])
         widths: dict[str, Shape] = {
             "likelihood_q16": (),
             "vad": (),
-            "h0": (None,),
-            "h1": (None,),
             "pcm": (profile.hop_samples,),
         }
         kept = {name: (narrowest(name), (hops, *widths.get(name, (profile.bins,)))) for name in KEPT_TAPS}
         played: Wanted = {"played": ("<i2", (hops, profile.hop_samples))}
         return {"input_pcm": ("<i2", (hops * profile.hop_samples,)), **kept, **(played if "events" in header else {})}
 
-    def build(self, case: StreamCase, graphs: Graphs) -> tuple[Header, dict[str, npt.NDArray[Any]]]:
+    def build(self, case: StreamCase, graphs: Graphs) -> Built:
         graph = graphs[case.scheme]
         stream = StreamInput(case.pcm(), case.parameters, case.resets, PROFILE, case.events)
         run = NumpyReference().run_stream(graph, stream)
         header = {
             "graph_sha256": graph.digest,
-            "digests": digest_lines(run.taps),
             "counters": {stage: list(values) for stage, values in run.counters.items()},
         }
         kept = {name: run.taps[name].astype(narrowest(name)) for name in KEPT_TAPS}
         if run.played is not None:
             header["schedule"] = run.schedule
             kept["played"] = run.played.astype("<i2")
-        return header, {"input_pcm": stream.pcm.astype("<i2"), **kept}
+        return header, {"input_pcm": stream.pcm.astype("<i2"), **kept}, tuple(digest_lines(run.taps))
 
     def runs_on(self, engine: Executor) -> bool:
         return isinstance(engine, StreamExecutor)
@@ -154,70 +178,12 @@ class StreamKind:
         return first, share_differing(vector.arrays["pcm"], run.taps["pcm"]) if first else 0.0
 
 
-# ---------------------------------------------------------------- header
-
-
-def _check_stream(header: Header) -> None:
-    hops, resets = header["hops"], header["resets"]
-    check_fields(header, "profile", Profile)
-    check_fields(header, "parameters", Parameters)
-    require(whole(hops, 1), header, "hops", "a whole number above 0")
-    inside = listed(resets, lambda hop: whole(hop) and hop < hops)
-    require(inside and resets == sorted(set(resets)), header, "resets", f"ascending hops below {hops}")
-    require(header["stages"] == list(STAGES), header, "stages", f"{', '.join(STAGES)}")
-    _check_digests(header["digests"], hops)
-    if "events" in header:
-        _check_events(header)
-    counters = header["counters"]
-    complete = isinstance(counters, dict) and set(counters) == set(STAGES)
-    require(complete, header, "counters", f"two numbers for each of {', '.join(STAGES)}")
-    for stage, pair in counters.items():
-        if not (listed(pair, whole) and len(pair) == 2):
-            raise ValueError(f"counters of {stage} must be two whole numbers, they are {shortened(pair)}")
-
-
-def _check_events(header: Header) -> None:
-    """Events that can follow each other, and the counters that they lead to."""
-    events, hops = header["events"], header["hops"]
-    known = listed(events, lambda e: isinstance(e, list) and len(e) == 2 and whole(e[0]) and e[1] in EVENTS)
-    require(known and events != [], header, "events", f"pairs of a hop and one of {', '.join(EVENTS)}")
-    restarts = [hop for hop, kind in events if kind == RESTART]
-    statuses = [(hop, Status(kind)) for hop, kind in events if kind != RESTART]
-    for hit in (restarts, [hop for hop, _ in statuses]):
-        inside = hit == sorted(set(hit)) and all(hop < hops for hop in hit)
-        require(inside, header, "events", f"at ascending hops below {hops}, statuses and restarts each")
-    behind = False
-    for hop in range(hops):
-        status = dict(statuses).get(hop, Status.ON_TIME)
-        if status is Status.LOST and hop in (0, *header["resets"], *restarts):
-            raise ValueError(f"events: hop {hop} comes from home, where there are no taps yet: it cannot be lost")
-        behind = next_behind(status, behind, f"events: hop {hop}")
-    counted = header["schedule"]
-    complete = (
-        isinstance(counted, dict) and set(counted) == set(schedule.COUNTERS) and all(map(whole, counted.values()))
-    )
-    require(complete, header, "schedule", f"a whole number for each of {', '.join(schedule.COUNTERS)}")
-
-
-def _check_digests(digests: Any, hops: int) -> None:
-    if not isinstance(digests, list) or len(digests) != hops:
-        given = f"{len(digests)} lines" if isinstance(digests, list) else shortened(digests)
-        raise ValueError(f"digests must be {hops} lines, one per hop; they are {given}")
-    for hop, line in enumerate(digests):
-        words = line.split(" ") if isinstance(line, str) else []
-        if len(words) != len(STAGES) or any(len(word) != _DIGEST_DIGITS or set(word) - _HEX for word in words):
-            raise ValueError(
-                f"digests of hop {hop} must be {len(STAGES)} words of {_DIGEST_DIGITS} hex digits, "
-                f"they are {shortened(line, 170)}"
-            )
-
-
 # ---------------------------------------------------------------- comparison
 
 
 def stream_difference(vector: Vector, run: StreamRun, reference: Reference) -> Difference | None:
     """None when every tap of every hop and every counter is what the vector says."""
-    expected, got = vector.header["digests"], digest_lines(run.taps)
+    expected, got = vector.trace, digest_lines(run.taps)
     if len(got) != len(expected):
         return Difference(vector.id, None, "overlap_add", "hops", (), len(expected), len(got))
     kept = _kept(vector)
@@ -230,7 +196,7 @@ def stream_difference(vector: Vector, run: StreamRun, reference: Reference) -> D
     if played is not None and (not hops or played.step is None or played.step < min(hops)):
         return played
     if not hops:
-        return _counter_difference(vector, run)
+        return counter_difference(vector, run)
     return _at_hop(vector, run, min(hops), got, reference)
 
 
@@ -246,7 +212,7 @@ def _played_difference(vector: Vector, run: StreamRun) -> Difference | None:
     rows = first_row(expected, got)
     if not rows:
         return None
-    return element_of_rows(vector.id, rows[0], SCHEDULE, "played", Rows(expected, got), _hop_ms(vector))
+    return element_of_rows(vector.id, rows[0], SCHEDULE, "played", Rows(expected, got), hop_ms_of(vector))
 
 
 def _kept(vector: Vector) -> Taps:
@@ -260,32 +226,32 @@ def _kept(vector: Vector) -> Taps:
 def _at_hop(vector: Vector, run: StreamRun, hop: int, got: list[str], reference: Reference) -> Difference:
     """The first stage of this hop that differs: its first element, or its digest if no expected one is known."""
     kept = _kept(vector)
-    wrong = _elements(vector, run, hop, kept)
-    digests = zip(STAGES, vector.header["digests"][hop].split(), got[hop].split(), strict=True)
+    wrong = elements_of(vector, run, hop, kept)
+    digests = zip(STAGES, vector.trace[hop].split(), got[hop].split(), strict=True)
     stage, expected, digest = next(row for row in digests if row[1] != row[2] or row[0] in wrong)
-    known = _elements(vector, run, hop, {**(reference() or {}), **kept}).get(stage)
+    known = elements_of(vector, run, hop, {**(reference() or {}), **kept}).get(stage)
     if known is not None:
         return known
     later = [row for name, rows in kept.items() for row in first_row(rows, run.taps[name])]
-    seen = next(iter(_elements(vector, run, min(later), kept).values())) if later else None
-    return Difference(vector.id, hop, stage, "digest", (), expected, digest, hop_ms=_hop_ms(vector), later=seen)
+    seen = next(iter(elements_of(vector, run, min(later), kept).values())) if later else None
+    return Difference(vector.id, hop, stage, "digest", (), expected, digest, hop_ms=hop_ms_of(vector), later=seen)
 
 
-def _elements(vector: Vector, run: StreamRun, hop: int, taps: Taps) -> dict[str, Difference]:
+def elements_of(vector: Vector, run: StreamRun, hop: int, taps: Taps) -> dict[str, Difference]:
     """Stage -> its first element that differs in this hop, in order of computation."""
     found: dict[str, Difference] = {}
     for name, stage in TAPS.items():
         if name in taps and stage not in found:
-            first = element_of_rows(vector.id, hop, stage, name, Rows(taps[name], run.taps[name]), _hop_ms(vector))
+            first = element_of_rows(vector.id, hop, stage, name, Rows(taps[name], run.taps[name]), hop_ms_of(vector))
             found |= {stage: first} if first else {}
     return found
 
 
-def _hop_ms(vector: Vector) -> float:
+def hop_ms_of(vector: Vector) -> float:
     return 1000.0 * float(vector.header["profile"]["hop_samples"]) / SAMPLE_RATE_HZ
 
 
-def _counter_difference(vector: Vector, run: StreamRun) -> Difference | None:
+def counter_difference(vector: Vector, run: StreamRun) -> Difference | None:
     for stage in STAGES:
         for name, wanted, found in zip(COUNTERS, vector.header["counters"][stage], run.counters[stage], strict=True):
             if wanted != found:

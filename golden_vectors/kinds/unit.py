@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware_sim.fixed import Ints
+from golden_vectors import json_words as words
 from golden_vectors.compare import Difference, Rows, element_of_rows, first_row
 from golden_vectors.executors.base import Executor, UnitExecutor
 from golden_vectors.executors.numpy_reference import NumpyReference
-from golden_vectors.kinds.base import ANY_SCHEME, Graphs, Header, Wanted, Witness, require, whole
+from golden_vectors.json_words import Word
+from golden_vectors.kinds.base import ANY_SCHEME, Built, Graphs, Header, Wanted, Witness, require, whole
 from golden_vectors.units import UNITS
 from golden_vectors.units.base import Column, split
 from golden_vectors.vector import Vector
@@ -44,7 +46,13 @@ class UnitKind:
         return {"unit": case.unit}
 
     def keys(self, header: Header) -> set[str]:
-        return {"unit", "rows"}
+        return set(self.properties())
+
+    def properties(self) -> dict[str, Word]:
+        return {"unit": words.one_of(*UNITS), "rows": words.whole(1)}
+
+    def described(self) -> Word:
+        return words.object_of(self.properties())
 
     def check(self, header: Header) -> None:
         require(header["unit"] in UNITS, header, "unit", "one of golden_vectors/units")
@@ -53,13 +61,14 @@ class UnitKind:
     def arrays(self, header: Header) -> Wanted:
         return {name: (column.dtype, _shape(header, column)) for name, column in _named(header["unit"]).items()}
 
-    def build(self, case: UnitCase, graphs: Graphs) -> tuple[Header, dict[str, npt.NDArray[Any]]]:
+    def build(self, case: UnitCase, graphs: Graphs) -> Built:
         unit, rows = UNITS[case.unit], case.rows()
         results = NumpyReference().run_unit(case.unit, rows)
         parts = [*split(rows, unit.inputs).values(), *split(results, unit.outputs).values()]
         header = {"rows": len(rows)}
         named = zip(_named(case.unit).items(), parts, strict=True)
-        return header, {name: _narrow(part, column).reshape(_shape(header, column)) for (name, column), part in named}
+        arrays = {name: _narrow(part, column).reshape(_shape(header, column)) for (name, column), part in named}
+        return header, arrays, ()
 
     def runs_on(self, engine: Executor) -> bool:
         return isinstance(engine, UnitExecutor)

@@ -86,7 +86,7 @@ def test_without_a_reference_a_dropped_tap_is_named_by_its_digests(vector: Vecto
     found = stream_difference(vector, spoiled(right, "spectrum_q30", 33, 0), lambda: None)
     assert found is not None
     assert (found.step, found.stage, found.tap) == (33, "rfft", "digest")
-    assert found.expected == vector.header["digests"][33].split()[1] != found.got
+    assert found.expected == vector.trace[33].split()[1] != found.got
 
 
 def test_without_a_reference_a_dropped_tap_is_named_before_the_kept_ones_behind_it(
@@ -96,7 +96,7 @@ def test_without_a_reference_a_dropped_tap_is_named_before_the_kept_ones_behind_
     found = stream_difference(vector, both, lambda: None)
     assert found is not None
     assert (found.step, found.stage, found.tap) == (33, "gain", "digest")
-    assert found.expected == vector.header["digests"][33].split()[5] != found.got
+    assert found.expected == vector.trace[33].split()[5] != found.got
     assert found.later is not None
     assert (found.later.stage, found.later.tap, found.later.index) == ("overlap_add", "pcm", (9,))
     expected = int(right.taps["pcm"][33][9])
@@ -120,15 +120,15 @@ def test_a_dropped_tap_is_named_before_a_kept_one_of_the_same_stage(vector: Vect
 
 
 def test_a_vector_that_lacks_a_tap_or_a_counter_is_not_equal_to_anything(vector: Vector, right: StreamRun) -> None:
-    hollow = Vector(vector.header, {"input_pcm": vector.arrays["input_pcm"]})
+    hollow = replace(vector, arrays={"input_pcm": vector.arrays["input_pcm"]})
     with pytest.raises(WitnessError, match="vector speech_rain is incomplete: it lacks likelihood_q16, vad"):
         stream_difference(hollow, right, lambda: None)
     with pytest.raises(KeyError, match="window"):
-        stream_difference(Vector({**vector.header, "counters": {}}, vector.arrays), right, lambda: None)
+        stream_difference(replace(vector, header={**vector.header, "counters": {}}), right, lambda: None)
 
 
 def test_a_tap_with_fewer_hops_shows_both_shapes(vector: Vector, right: StreamRun) -> None:
-    short = Vector(vector.header, {**vector.arrays, "pcm": vector.arrays["pcm"][:-1]})
+    short = replace(vector, arrays={**vector.arrays, "pcm": vector.arrays["pcm"][:-1]})
     found = stream_difference(short, right, lambda: None)
     assert found is not None
     assert (found.tap, found.expected, found.got) == ("pcm", "shape (119, 64)", "shape (120, 64)")
@@ -139,7 +139,7 @@ def test_a_vector_whose_arrays_contradict_its_digests_is_not_equal_to_anything(
 ) -> None:
     mask = vector.arrays["mask_q15"].copy()
     mask[64, 2] ^= 1
-    wrong = Vector(vector.header, {**vector.arrays, "mask_q15": mask})
+    wrong = replace(vector, arrays={**vector.arrays, "mask_q15": mask})
     found = stream_difference(wrong, right, lambda: right.taps)
     assert found is not None
     assert (found.step, found.tap, found.index) == (64, "mask_q15", (2,))

@@ -90,7 +90,7 @@ def inputs_of(vector: Vector) -> dict[str, Ints]:
 
 def test_headers_and_arrays_are_complete() -> None:
     for vector in vectors().values():
-        check_header({**vector.header, "arrays_sha256": "0"})
+        check_header({**vector.header, "files": {"npz": "0" * 64}})
         check_arrays(vector.header, vector.arrays)
 
 
@@ -317,7 +317,7 @@ def test_a_tensor_of_another_shape_is_a_difference() -> None:
 
 
 def header(name: str, **changes: object) -> dict[str, object]:
-    return {**vectors()[name].header, "arrays_sha256": "0", **changes}
+    return {**vectors()[name].header, "files": {"npz": "0" * 64}, **changes}
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from golden_vectors.vector import Vector
 from golden_vectors.verify import Bench, Outcome
 from tests.golden_vectors.models import small_graph, small_graphs
 
+FILES = dict.fromkeys(("npz", "wav", "out.wav", "trace"), "0" * 64)
 IDS = ("overrun", "lost_hops", "restart")
 
 
@@ -51,7 +52,7 @@ def first(bench: Bench, name: str) -> Difference | None:
 @pytest.mark.parametrize("name", IDS)
 def test_a_vector_with_events_is_sound_and_holds_what_is_played(bench: Bench, name: str) -> None:
     one = vector(bench, name)
-    header = check_header({**one.header, "arrays_sha256": "0"})
+    header = check_header({**one.header, "files": FILES})
     check_arrays(header, one.arrays)
     check_case(header, next(case for case in CASES if case.id == name))
     assert one.arrays["played"].shape == one.arrays["pcm"].shape
@@ -105,7 +106,7 @@ BAD_HEADERS: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("name", BAD_HEADERS)
 def test_events_that_no_device_can_have_are_refused(bench: Bench, name: str) -> None:
     changes, message = BAD_HEADERS[name]
-    header = {**copy.deepcopy(vector(bench, "lost_hops").header), "arrays_sha256": "0", **changes}
+    header = {**copy.deepcopy(vector(bench, "lost_hops").header), "files": FILES, **changes}
     with pytest.raises(ValueError, match=message):
         check_header(header)
 
@@ -117,7 +118,7 @@ def test_a_vector_with_events_needs_what_is_played_and_counted(bench: Bench) -> 
         check_arrays(one.header, arrays)
     header = {name: value for name, value in one.header.items() if name != "schedule"}
     with pytest.raises(ValueError, match="wrong keys: schedule"):
-        check_header({**header, "arrays_sha256": "0"})
+        check_header({**header, "files": FILES})
 
 
 # ---------------------------------------------------------------- planted faults
