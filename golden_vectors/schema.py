@@ -18,6 +18,7 @@ import numpy.typing as npt
 from firmware_sim.contract import CONTRACT_VERSION
 from firmware_sim.graph import SCHEMES
 from golden_vectors import json_words as words
+from golden_vectors.errors import WitnessError
 from golden_vectors.kinds import KINDS, kind_of
 from golden_vectors.kinds.base import ANY_SCHEME, Case, Header, Wanted, check_shapes, listed, require, text, whole
 from golden_vectors.notes import NOTES
@@ -48,8 +49,11 @@ COMMON: dict[str, words.Word] = {
 @cache
 def generator_version() -> str:
     """Version of the program that writes vectors: that of pyproject.toml, which every clone has."""
-    project = (Path(__file__).resolve().parent.parent / "pyproject.toml").read_text(encoding="utf-8")
-    return str(tomllib.loads(project)["project"]["version"])
+    page = Path(__file__).resolve().parent.parent / "pyproject.toml"
+    try:
+        return str(tomllib.loads(page.read_text(encoding="utf-8"))["project"]["version"])
+    except (OSError, ValueError, KeyError):
+        raise WitnessError(f"{page}: cannot be read, it names the version: restore it from the repository") from None
 
 
 def facts(case: Case) -> Header:

@@ -106,8 +106,9 @@ def print_differences(outcome: Outcome, found: Mapping[tuple[str, str, str], Exp
     seen: set[Source] = set()
     for key, cell in outcome.failures.items():
         engine, scheme, group = key
-        stale = f": {FORGED}" if engine == NumpyReference.name else ""
-        print(f"differs: {engine}, {group} ({scheme}): {cell.first}{stale}", file=sys.stderr)
+        print(f"differs: {engine}, {group} ({scheme}): {cell.first}", file=sys.stderr)
+        if engine == NumpyReference.name:
+            print(f"  {FORGED}", file=sys.stderr)
         if key in found:
             print("\n".join(lines(found[key], seen)), file=sys.stderr)
 

@@ -129,6 +129,7 @@ def other_checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / room, checkout / room, ignore=shutil.ignore_patterns("vectors", "__pycache__"))
     for folder in ("firmware", "tests/data"):
         shutil.copytree(ROOT / folder, checkout / folder)
+    shutil.copy(ROOT / "pyproject.toml", checkout)
     return checkout
 
 

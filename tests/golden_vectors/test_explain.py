@@ -29,6 +29,7 @@ from golden_vectors.executors.tflm import TfliteMicro
 from golden_vectors.explain import Explanation, explanations, lines
 from golden_vectors.first_op import EQUAL, HIDDEN, REFERENCE, revealed, stream_codes
 from golden_vectors.generate import build
+from golden_vectors.kinds.stream import stream_input
 from golden_vectors.kinds.unit import UnitCase
 from golden_vectors.signals import PROFILE
 from golden_vectors.units import UNITS

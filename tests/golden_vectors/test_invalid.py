@@ -140,4 +140,4 @@ def test_a_vector_that_the_reference_does_not_compute_is_called_forged_or_stale(
     assert main(["verify", *evidence.options, "--vectors", str(folder), "--build", str(folder), "--steps", "9"]) == 1
     err = capsys.readouterr().err
     assert "silence: hop 40 (160 ms), stage gain, gain_q15[7]: expected" in err
-    assert f": {FORGED}\n" in err
+    assert f"\n  {FORGED}\n" in err
