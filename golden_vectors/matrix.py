@@ -18,6 +18,8 @@ BEGIN, END = "<!-- agreement: written by verify --matrix -->", "<!-- agreement: 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "words, tables": ("words", "tables"),
     "FFT, Wiener, features": ("fft", "wiener", "features"),
+    "each op": ("each op",),
+    "gates, layers": ("gates", "layers"),
     "whole loop": ("speech", "levels", "full_scale", "reset", "settings", "drift"),
     "timing": ("timing",),
     "network": ("network",),
@@ -35,16 +37,20 @@ def column_of(group: str) -> str:
     return next((column for column, groups in COLUMNS.items() if group in groups), group)
 
 
+def columns(outcome: Outcome) -> list[str]:
+    """The columns of what a run compared, in order."""
+    found = dict.fromkeys(column_of(group) for engine, _, group in outcome.cells if engine in outcome.engines)
+    return [*(name for name in COLUMNS if name in found), *(name for name in found if name not in COLUMNS)]
+
+
 def rows(outcome: Outcome) -> Rows:
     """The cells of every engine that ran: equal, the reported distance of a scheme, or nothing to compare."""
-    found = dict.fromkeys(column_of(group) for engine, _, group in outcome.cells if engine in outcome.engines)
-    columns = [*(name for name in COLUMNS if name in found), *(name for name in found if name not in COLUMNS)]
     cells: dict[tuple[str, str], set[str]] = {}
     for (engine, scheme, group), cell in outcome.cells.items():
         distant = cells.setdefault((engine, column_of(group)), set())
         distant |= {scheme} if cell.first is not None else set()
     here = (engine for engine in outcome.engines if engine not in outcome.absent)
-    return {engine: {column: _cell(cells.get((engine, column))) for column in columns} for engine in here}
+    return {engine: {column: _cell(cells.get((engine, column))) for column in columns(outcome)} for engine in here}
 
 
 def _cell(distant: set[str] | None) -> str:
@@ -56,8 +62,8 @@ def _cell(distant: set[str] | None) -> str:
 
 def table(found: Rows) -> str:
     """The rows as Markdown."""
-    columns = list(next(iter(found.values())))
-    lines = [["engine", *columns], ["---"] * (len(columns) + 1)]
+    heads = ["engine", *next(iter(found.values()))]
+    lines = [heads, ["---"] * len(heads)]
     lines += [[f"`{engine}`", *cells.values()] for engine, cells in found.items()]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

@@ -16,7 +16,7 @@ from golden_vectors.explain import Explanation, lines
 from golden_vectors.invalid import GROUP, INVALID, LOADER
 from golden_vectors.kinds.base import ANY_SCHEME
 from golden_vectors.kinds.drift import HOPS_PER_LINE, SHORT_LINES
-from golden_vectors.matrix import column_of
+from golden_vectors.matrix import column_of, columns
 from golden_vectors.report import Report, level_dbfs
 from golden_vectors.selftest import SelfTest
 from golden_vectors.source import Source
@@ -34,17 +34,15 @@ def console() -> Console:
 
 def print_outcome(outcome: Outcome, bench: Bench, console: Console) -> None:
     """Engine x column of the matrix: how many cases are equal, or the share of outputs that differ."""
-    merged = _merged(outcome)
-    columns = sorted(dict.fromkeys((column, scheme) for _, scheme, column in merged), key=_networks_last)
+    heads = columns(outcome)
     table = Table(title="Same bits on every engine: number of equal cases", box=SIMPLE_HEAD)
     table.padding = (0, 0, 0, 1)
     table.add_column("engine", no_wrap=True, vertical="bottom")
-    for column, scheme in columns:
-        head = column.removeprefix("closed ").replace(" ", "\n").replace("_", "\n")
-        table.add_column(f"{head}\n{scheme.replace('int16x8', '16x8')}", justify="right", vertical="bottom")
+    for head in heads:
+        table.add_column(head.replace(" ", "\n"), justify="right", vertical="bottom", no_wrap=True)
+    cells = _by_column(outcome)
     for engine in outcome.engines:
-        cells = [merged.get((engine, scheme, column)) for column, scheme in columns]
-        marks = ["[dim]absent[/]"] if engine in outcome.absent else [_mark(cell) for cell in cells]
+        marks = ["[dim]absent[/]"] if engine in outcome.absent else [_mark(cells.get((engine, head))) for head in heads]
         table.add_row(escape(engine), *marks)
     console.print(table)
     console.print(f"[dim]loop: {bench.steps} steps of real features in closed loop, compared by SHA-256[/]")
@@ -72,18 +70,12 @@ def columns_of(outcome: Outcome) -> list[tuple[str, str]]:
     )
 
 
-def _merged(outcome: Outcome) -> dict[tuple[str, str, str], Cell]:
-    """(engine, scheme, column) -> its groups as one cell."""
-    merged: dict[tuple[str, str, str], Cell] = {}
+def _by_column(outcome: Outcome) -> dict[tuple[str, str], dict[str, list[Cell]]]:
+    """(engine, column) -> scheme -> the cells of its groups."""
+    found: dict[tuple[str, str], dict[str, list[Cell]]] = {}
     for (engine, scheme, group), cell in outcome.cells.items():
-        if engine == LOADER:
-            continue
-        whole = merged.setdefault((engine, scheme, column_of(group)), Cell(tolerated=True))
-        whole.equal += cell.equal
-        whole.distance = max(whole.distance, cell.distance)
-        whole.first = whole.first or cell.first
-        whole.tolerated = whole.tolerated and not cell.failed
-    return merged
+        found.setdefault((engine, column_of(group)), {}).setdefault(scheme, []).append(cell)
+    return found
 
 
 def _networks_last(column: tuple[str, str]) -> tuple[bool, bool]:
@@ -92,13 +84,18 @@ def _networks_last(column: tuple[str, str]) -> tuple[bool, bool]:
     return name in ("network", "closed loop"), scheme == "int8"
 
 
-def _mark(cell: Cell | None) -> str:
-    if cell is None:
+def _mark(schemes: Mapping[str, Sequence[Cell]] | None) -> str:
+    """How many cases are equal, or the largest share of a case's outputs that differ, by scheme."""
+    if schemes is None:
         return "[dim]·[/]"
-    if cell.first is None:
-        return f"[green]= {cell.equal}[/]"
-    colour = "yellow" if cell.tolerated else "bold red"
-    return f"[{colour}]{100 * cell.distance:.2g} %[/]"
+    distant = {scheme: [cell for cell in cells if cell.first is not None] for scheme, cells in schemes.items()}
+    marks = [_distance(scheme, cells) for scheme, cells in distant.items() if cells]
+    return " ".join(marks) or f"[green]= {sum(cell.equal for cells in schemes.values() for cell in cells)}[/]"
+
+
+def _distance(scheme: str, cells: Sequence[Cell]) -> str:
+    colour = "bold red" if any(cell.failed for cell in cells) else "yellow"
+    return f"[{colour}]{scheme} {100 * max(cell.distance for cell in cells):.2g} %[/]"
 
 
 def print_differences(outcome: Outcome, found: Mapping[tuple[str, str, str], Explanation]) -> None:
