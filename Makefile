@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 RECORDING := tests/data/noisy.wav
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: demo test engines check bench fuzz soak train clean
+.PHONY: demo test engines check bench fuzz soak mutation train clean
 
 demo: $(VENV)/demo.stamp
 	mkdir -p build/demo
@@ -39,6 +39,10 @@ FROM := 0
 fuzz: $(VENV)/test.stamp
 	$(ONE_THREAD) $(BIN)/python -m tests.fuzz_readers --from $(FROM)
 	$(ONE_THREAD) $(BIN)/python -m tests.firmware.fuzz --from $(FROM)
+
+# Faults planted in the arithmetic, and how many of them the golden vectors kill: build/mutation.json.
+mutation: $(VENV)/test.stamp
+	$(ONE_THREAD) $(BIN)/python -m tests.mutation
 
 train: $(VENV)/test.stamp
 	$(BIN)/python -m training corpus --out build/corpus
