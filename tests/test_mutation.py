@@ -186,10 +186,12 @@ def test_the_gate_is_red_below_the_share_and_green_when_the_survivors_are_explai
     rows = [judged(i, KILLED) for i in range(49)] + [judged(i, SURVIVED) for i in range(49, 51)]
     red = report.result(rows, {}, 1.0)
     assert (red["total"], red["killed"], red["share"]) == (51, 49, 0.9608)
-    assert [row["why"] for row in red["survivors"]] == [report.UNEXPLAINED] * 2
+    assert [row["line"] for row in red["survivors"]] == [49, 50]
     assert report.complaints(red) == ["the vectors kill 96.1% of the faults, 98% are needed"]
     green = report.result(rows, {rows[-1].mutant.id: "the same bits", rows[-2].mutant.id: "the same bits"}, 1.0)
-    assert (green["total"], green["killed"], green["equivalent"], green["share"]) == (51, 49, 2, 1.0)
+    assert (green["planted"], green["total"], green["killed"], green["share"]) == (51, 49, 49, 1.0)
+    assert [row["why"] for row in green["equivalents"]] == ["the same bits"] * 2
+    assert green["survivors"] == []
     assert report.complaints(green) == []
 
 

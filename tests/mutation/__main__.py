@@ -117,10 +117,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("mutation: interrupted: the same command goes on where it was", file=sys.stderr)
         return 130
     report.save(found, arguments.build / "mutation.json")
-    unexplained = sum(row["why"] == report.UNEXPLAINED for row in found["survivors"])
     print(
-        f"{found['total']} mutants, {found['killed']} killed, {found['equivalent']} equivalent, "
-        f"{unexplained} survive unexplained: {found['share']:.1%} of the faults are killed"
+        f"{found['planted']} mutants, {len(found['equivalents'])} of them equivalent; of {found['total']} faults "
+        f"{found['killed']} are killed: {found['share']:.1%}"
     )
     for line in report.complaints(found):
         print(f"mutation: {line}", file=sys.stderr)

@@ -13,39 +13,43 @@ from tests.mutation.plant import KILLED, SURVIVED
 from tests.mutation.run import Judged
 
 LEAST_SHARE = 0.98
-UNEXPLAINED = "unexplained"
 
 
 def result(judged: Sequence[Judged], equivalents: Mapping[str, str], seconds: float) -> dict[str, Any]:
     """What build/mutation.json holds.
 
-    total       mutants that are programs with another machine code: killed + survivors
-    survivors   each with why: the reason of equivalent.json, or "unexplained"
-    share       killed of the faults: of all that are not explained as equivalent
+    planted      mutants that are programs with another machine code
+    equivalents  those of them that compute the same for every input, each with its reason in equivalent.json
+    total        faults: all others, killed + survivors
+    survivors    faults that the vectors do not find
+    share        killed of total
     """
     counted = [row for row in judged if row.verdict.verdict in (KILLED, SURVIVED)]
     killed = [row for row in counted if row.verdict.verdict == KILLED]
-    survivors = [row for row in counted if row.verdict.verdict == SURVIVED]
-    equal = sum(row.mutant.id in equivalents for row in survivors)
+    left = [row for row in counted if row.verdict.verdict == SURVIVED]
+    left.sort(key=lambda row: (row.mutant.file, row.mutant.line))
+    survivors = [row for row in left if row.mutant.id not in equivalents]
+    total = len(killed) + len(survivors)
     return {
-        "total": len(counted),
+        "total": total,
         "killed": len(killed),
-        "equivalent": equal,
-        "share": round(len(killed) / max(len(counted) - equal, 1), 4),
-        "share_with_equivalents": round(len(killed) / max(len(counted), 1), 4),
+        "share": round(len(killed) / max(total, 1), 4),
+        "planted": len(counted),
         "not_counted": Counter(row.verdict.verdict for row in judged if row not in counted),
         "killed_by": Counter(_how(row) for row in killed),
-        "kinds": _kinds(counted),
+        "kinds": _kinds([*killed, *survivors]),
         "seconds": round(seconds),
         "stale": sorted(row.mutant.id for row in killed if row.mutant.id in equivalents),
-        "survivors": [
-            {
-                "id": row.mutant.id, "kind": row.mutant.kind, "file": row.mutant.file, "line": row.mutant.line,
-                "what": row.mutant.what, "why": equivalents.get(row.mutant.id, UNEXPLAINED),
-            }
-            for row in sorted(survivors, key=lambda row: (row.mutant.file, row.mutant.line))
+        "survivors": [_facts(row) for row in survivors],
+        "equivalents": [
+            {**_facts(row), "why": equivalents[row.mutant.id]} for row in left if row.mutant.id in equivalents
         ],
-    }  # fmt: skip
+    }
+
+
+def _facts(row: Judged) -> dict[str, Any]:
+    mutant = row.mutant
+    return {"id": mutant.id, "kind": mutant.kind, "file": mutant.file, "line": mutant.line, "what": mutant.what}
 
 
 def _how(row: Judged) -> str:
