@@ -19,14 +19,22 @@ from golden_vectors import formats, generate, invalid, matrix, page, pictures, r
 from golden_vectors.cases import CASES
 from golden_vectors.difference_page import write_differences
 from golden_vectors.errors import WitnessError
-from golden_vectors.explain import explanations
+from golden_vectors.explain import MOST_EXPLAINED, explanations
 from golden_vectors.files import DIRECTORY, load_all
 from golden_vectors.formats import FORMATS
 from golden_vectors.m7.build import COMPILERS, DEFAULT_PART, PARTS
 from golden_vectors.m7.emulator import missing_unicorn, run_unicorn
 from golden_vectors.side_by_side import cores
 from golden_vectors.signals import PROFILE
-from golden_vectors.tables import console, print_counts, print_differences, print_outcome, print_report, print_selftest
+from golden_vectors.tables import (
+    console,
+    print_counts,
+    print_differences,
+    print_outcome,
+    print_report,
+    print_selftest,
+    progress,
+)
 from golden_vectors.vector import write
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -154,11 +162,13 @@ def run_verify(arguments: argparse.Namespace, console: Console) -> int:
     engines = select(arguments.on, registry())
     vectors = load_all(arguments.vectors, CASES)
     bench = verify.Bench(vectors, generate.load_graphs(_models(arguments)), arguments.steps)
-    outcome = verify.verify(bench, engines, arguments.jobs)
+    with progress() as watch:
+        outcome = verify.verify(bench, engines, arguments.jobs, watch)
     invalid.verify_invalid(arguments.vectors, bench.graphs, outcome)
-    verify.write_agreement(outcome, arguments.build)
+    if arguments.on is None:
+        verify.write_agreement(outcome, arguments.build)
     print_outcome(outcome, bench, console)
-    found = explanations(bench, engines, outcome)
+    found = explanations(bench, engines, outcome, None if arguments.html is not None else MOST_EXPLAINED)
     print_differences(outcome, found)
     if arguments.html is not None:
         write_differences(outcome, found, bench, arguments.html)

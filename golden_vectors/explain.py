@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -12,6 +13,7 @@ from golden_vectors.compare import Difference, hexadecimal, shown, tap_bits
 from golden_vectors.executors.base import Executor
 from golden_vectors.first_op import BEHIND, FirstOp, first_op, stream_codes
 from golden_vectors.kinds.base import ANY_SCHEME
+from golden_vectors.matrix import rank
 from golden_vectors.source import Source, of_op, of_tap
 from golden_vectors.units import UNITS
 from golden_vectors.vector import Vector
@@ -25,7 +27,9 @@ REACH = 2
 MOST_INPUTS = 4
 """Elements of an input of a unit that are shown."""
 SHOWN_LINES = 8
-"""Lines of a Python function on the terminal; the page has more, and those of the C."""
+"""Lines of a function on the terminal; the page has more."""
+MOST_EXPLAINED = 3
+"""First differences of an engine that the terminal explains: one fault turns many groups red."""
 
 
 @dataclass(frozen=True)
@@ -185,14 +189,17 @@ def _bits(bench: Bench, scheme: str, known: Difference) -> int:
 # ---------------------------------------------------------------- text
 
 
-def lines(found: Explanation, seen: set[Source]) -> list[str]:
-    """The explanation for a terminal, indented; the text of a Python function once, for `seen` remembers it."""
+def lines(found: Explanation, seen: set[Source], language: str = "Python") -> list[str]:
+    """The explanation for a terminal, indented; the text of a function once, for `seen` remembers it.
+
+    language  of the functions whose text is shown: the engine's own
+    """
     facts = [("op", found.what), ("note", found.note), ("then", found.later)]
     text = [f"  {name:5} {fact}" for name, fact in facts if fact]
     text += _table(found)
     for source in found.sources:
         text.append(f"  {source.language:7} {source}")
-        if source.language == "Python" and source not in seen:
+        if source.language == language and source not in seen:
             text += [f"          {line}" for line in source.lines[:SHOWN_LINES]]
         seen.add(source)
     return text
@@ -212,11 +219,18 @@ def _table(found: Explanation) -> list[str]:
     return [line(" ", heads), *(line(">" if row.first else " ", row.cells) for row in rows)]
 
 
-def explanations(bench: Bench, engines: Sequence[Executor], outcome: Outcome) -> dict[Key, Explanation]:
-    """Every failure of an outcome that is a difference; an engine that raised has said why already."""
-    named = {engine.name: engine for engine in engines}
-    return {
-        (name, scheme, group): explain(bench, named[name], scheme, cell.first)
-        for (name, scheme, group), cell in outcome.failures.items()
-        if isinstance(cell.first, Difference)
-    }
+def explanations(
+    bench: Bench, engines: Sequence[Executor], outcome: Outcome, most: int | None = None
+) -> dict[Key, Explanation]:
+    """Every failure of an outcome that is a difference, smallest cases first; an engine that raised has said why.
+
+    most  of each engine; None: all
+    """
+    named, found = {engine.name: engine for engine in engines}, dict[Key, Explanation]()
+    counts: Counter[str] = Counter()
+    for key, cell in sorted(outcome.failures.items(), key=lambda item: rank(item[0][2])):
+        name, scheme, _ = key
+        if isinstance(cell.first, Difference) and (most is None or counts[name] < most):
+            found[key] = explain(bench, named[name], scheme, cell.first)
+            counts[name] += 1
+    return found

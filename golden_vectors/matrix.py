@@ -37,6 +37,12 @@ def column_of(group: str) -> str:
     return next((column for column, groups in COLUMNS.items() if group in groups), group)
 
 
+def rank(group: str) -> int:
+    """Place of a group in the order of the columns: what is smallest comes first."""
+    names = [name for groups in COLUMNS.values() for name in groups]
+    return names.index(group) if group in names else len(names)
+
+
 def columns(outcome: Outcome) -> list[str]:
     """The columns of what a run compared, in order."""
     found = dict.fromkeys(column_of(group) for engine, _, group in outcome.cells if engine in outcome.engines)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import Progress
 from rich.table import Table
 
+from golden_vectors.compare import Difference
 from golden_vectors.executors import SHORT
 from golden_vectors.executors.numpy_reference import NumpyReference
 from golden_vectors.explain import Explanation, lines
 from golden_vectors.invalid import GROUP, INVALID, LOADER
 from golden_vectors.kinds.base import ANY_SCHEME
 from golden_vectors.kinds.drift import HOPS_PER_LINE, SHORT_LINES
-from golden_vectors.matrix import column_of, columns
+from golden_vectors.matrix import column_of, columns, rank
 from golden_vectors.report import Report, level_dbfs
 from golden_vectors.selftest import SelfTest
 from golden_vectors.source import Source
@@ -32,6 +35,20 @@ def console() -> Console:
     return plain if plain.is_terminal else Console(width=max(plain.width, WIDTH))
 
 
+@contextmanager
+def progress() -> Iterator[Callable[[list[str]], None]]:
+    """While engines run: how many have still to come, and the next of them; on a terminal only."""
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("engines", total=None)
+
+        def watch(waiting: list[str]) -> None:
+            total = bar.tasks[0].total or max(len(waiting), 1)
+            running = f"verify: {escape(waiting[0])}" if waiting else "verify"
+            bar.update(task, total=total, completed=total - len(waiting), description=running)
+
+        yield watch
+
+
 def print_outcome(outcome: Outcome, bench: Bench, console: Console) -> None:
     """Engine x column of the matrix: how many cases are equal, or the share of outputs that differ."""
     heads = columns(outcome)
@@ -45,18 +62,32 @@ def print_outcome(outcome: Outcome, bench: Bench, console: Console) -> None:
         marks = ["[dim]absent[/]"] if engine in outcome.absent else [_mark(cells.get((engine, head))) for head in heads]
         table.add_row(escape(engine), *marks)
     console.print(table)
-    console.print(f"[dim]loop: {bench.steps} steps of real features in closed loop, compared by SHA-256[/]")
+    legend = "= cases that are equal, % of outputs that differ where that is reported, · not run by this engine"
+    console.print(f"[dim]{legend}\nclosed loop: {bench.steps} steps of real features, compared by SHA-256[/]")
     _print_notes(outcome, console)
     for reason in dict.fromkeys(outcome.absent.values()):
         names = ", ".join(engine for engine, why in outcome.absent.items() if why == reason)
         console.print(f"absent: {escape(names)}: {escape(reason)}", highlight=False, soft_wrap=True)
+    console.print(_verdict(outcome, bench), highlight=False, soft_wrap=True)
+
+
+def _verdict(outcome: Outcome, bench: Bench) -> str:
+    """One line: who ran, and whether all agree."""
+    here = [engine for engine in outcome.engines if engine not in outcome.absent]
+    ran = f"{len(here)} of {len(outcome.engines)} engines, {len(bench.vectors)} vectors"
+    wrong = dict.fromkeys(engine for engine, _, _ in outcome.failures)
+    if wrong:
+        return f"[bold red]DIFFERS[/]: {escape(', '.join(wrong))} ({ran})"
+    distant = dict.fromkeys(engine.split(" (")[0] for (engine, _, _), cell in outcome.cells.items() if cell.first)
+    beside = f"; {', '.join(distant)} at the reported distance in int8" if distant else ""
+    return f"[green]equal[/], bit for bit: {ran}{beside}"
 
 
 def _print_notes(outcome: Outcome, console: Console) -> None:
     """What a cell does not say: engines that run a part, and files that were refused."""
     if any(group == "drift" for _, _, group in outcome.cells):
         hops, engines = SHORT_LINES * HOPS_PER_LINE, ", ".join(sorted(SHORT))
-        console.print(f"[dim]drift: chained digests over all hops; {engines}: the first {hops} hops alone[/]")
+        console.print(f"[dim]drift: {engines} run the first {hops} hops alone[/]", soft_wrap=True)
     if (LOADER, ANY_SCHEME, GROUP) in outcome.cells:
         refused = outcome.cells[LOADER, ANY_SCHEME, GROUP].equal
         console.print(f"invalid: {refused} of {len(INVALID)} spoiled vectors refused, each with its own line")
@@ -94,20 +125,24 @@ def _mark(schemes: Mapping[str, Sequence[Cell]] | None) -> str:
 
 
 def _distance(scheme: str, cells: Sequence[Cell]) -> str:
-    colour = "bold red" if any(cell.failed for cell in cells) else "yellow"
-    return f"[{colour}]{scheme} {100 * max(cell.distance for cell in cells):.2g} %[/]"
+    if any(cell.failed for cell in cells):
+        return f"[bold red]{scheme} {sum(cell.unequal for cell in cells)} differ[/]"
+    return f"[yellow]{scheme} {100 * max(cell.distance for cell in cells):.2g} %[/]"
 
 
 def print_differences(outcome: Outcome, found: Mapping[tuple[str, str, str], Explanation]) -> None:
     """Every failure on standard error: one line that a program can read, and what is known about it, indented."""
     seen: set[Source] = set()
-    for key, cell in outcome.failures.items():
+    for key, cell in sorted(outcome.failures.items(), key=lambda item: rank(item[0][2])):
         engine, scheme, group = key
         print(f"differs: {engine}, {group} ({scheme}): {cell.first}", file=sys.stderr)
         if engine == NumpyReference.name:
             print(f"  {FORGED}", file=sys.stderr)
         if key in found:
-            print("\n".join(lines(found[key], seen)), file=sys.stderr)
+            language = "C" if engine.startswith("c_") else "Python"
+            print("\n".join(lines(found[key], seen, language)), file=sys.stderr)
+    if len(found) < sum(isinstance(cell.first, Difference) for cell in outcome.failures.values()):
+        print("  verify --html PAGE.html explains the others, too", file=sys.stderr)
 
 
 def print_selftest(made: SelfTest, name: str, console: Console) -> None:

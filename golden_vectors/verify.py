@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -49,6 +49,7 @@ class Cell:
     """One engine on one group of cases.
 
     equal      cases that were identical
+    unequal    cases that were not
     distance   largest share of differing outputs of one case, [0, 1]
     first      the first difference, or why the engine could not run; one that is not tolerated, if there is any
     tolerated  it is a reported distance
@@ -58,6 +59,7 @@ class Cell:
     distance: float = 0.0
     first: Difference | str | None = None
     tolerated: bool = False
+    unequal: int = 0
 
     @property
     def failed(self) -> bool:
@@ -128,6 +130,7 @@ class Bench:
             except Exception as error:  # a foreign runtime may raise anything; one failure must not hide the others
                 first, distance, tolerated = f"{_name(case)}: {_one_line(error)}", 1.0, False
             cell.equal += first is None
+            cell.unequal += first is not None
             if first is not None and (cell.first is None or (cell.tolerated and not tolerated)):
                 cell.first, cell.tolerated = first, tolerated
             cell.distance = max(cell.distance, distance)
@@ -179,23 +182,33 @@ class Bench:
         return {scheme: engine.run_network(graph, self.features[scheme]) for scheme, graph in self.graphs.items()}
 
 
-def verify(bench: Bench, engines: Sequence[Executor], jobs: int = 1) -> Outcome:
+def verify(
+    bench: Bench,
+    engines: Sequence[Executor],
+    jobs: int = 1,
+    watch: Callable[[list[str]], None] = lambda waiting: None,
+) -> Outcome:
     """Every engine that is here on everything that it can run.
 
     jobs    how many engines run side by side, in processes forked from this one; 1: none is
+    watch   is told which engines have still to come, before the first and after each one
     raises  WitnessError when an engine takes its process with it
     """
     outcome = Outcome([engine.name for engine in engines])
     reasons = {engine.name: engine.available() for engine in engines}
     outcome.absent |= {name: reason for name, reason in reasons.items() if reason is not None}
     here = [engine for engine in engines if reasons[engine.name] is None]
+    waiting = [engine.name for engine in here]
+    watch(waiting)
     if min(jobs, len(here)) > 1:
         bench.prepare()
         for cells in side_by_side(partial(_cells, bench), here, jobs):
             outcome.cells |= cells
+            watch(waiting := waiting[1:])
     else:
         for engine in here:
             bench.run(engine, outcome)
+            watch(waiting := waiting[1:])
     return outcome
 
 
