@@ -3,7 +3,9 @@
 
 #include "semihost.h"
 
-enum { HALF_BYTES = STAPES_HOP_SAMPLES * sizeof(int16_t) };
+#include <string.h>
+
+enum { HALF_BYTES = STAPES_HOP_SAMPLES * sizeof(int16_t), RUBBISH = 0x5A };
 
 static stapes_ping_pong_t device;
 static int16_t in[2][STAPES_HOP_SAMPLES];
@@ -15,6 +17,9 @@ static uint32_t played;
 static bool start(stapes_state_t *ear)
 {
     static const char PLAYED[] = "stapes_played.bin";
+    memset(in, RUBBISH, sizeof in); /* so that what init leaves out is heard */
+    memset(out, RUBBISH, sizeof out);
+    memset(scratch, RUBBISH, sizeof scratch);
     stapes_ping_pong_init(&device, ear, 1, in[0], out[0], scratch[0]);
     played = semihost_open(PLAYED, sizeof PLAYED - 1U, SEMIHOST_WRITE_BINARY);
     return played != UINT32_MAX;

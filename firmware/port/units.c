@@ -1,6 +1,7 @@
 /* Twin of golden_vectors/units: the same names and columns. */
 #include "units.h"
 
+#include "nn.h"
 #include "stages.h"
 
 #include <string.h>
@@ -280,6 +281,18 @@ static void unit_layer_norm(const int64_t *in, int64_t *out)
     *give_i16(out, x_q11, BINS) = counter.saturations;
 }
 
+/* ---------------------------------------------------------------- nn.c */
+
+static void unit_encode_features_i8(const int64_t *in, int64_t *out)
+{
+    const int16_t x_q11 = (int16_t)in[0];
+    int8_t x;
+    stapes_counter_t counter = {0, 0};
+    stapes_encode_features_i8(&x_q11, &x, 1, &counter);
+    out[0] = x;
+    out[1] = counter.saturations;
+}
+
 /* ---------------------------------------------------------------- by name */
 
 #define UNIT(name, in_width, out_width) {#name, in_width, out_width, unit_##name}
@@ -302,6 +315,7 @@ static const stapes_unit_t UNITS[] = {
 
     UNIT(wiener, 3 * BINS + 1, 4 * BINS + 5), UNIT(wiener_learn, 2 * BINS + 1, 3 * BINS + 2),
     UNIT(wiener_plausible, BINS + 1, 1), UNIT(features, 3 * BINS, BINS), UNIT(layer_norm, BINS, BINS + 1),
+    UNIT(encode_features_i8, 1, 2),
 };
 
 static bool equal(const char *a, const char *b)

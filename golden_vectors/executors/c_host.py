@@ -22,7 +22,7 @@ from golden_vectors.executors.base import SATURATIONS, StreamInput, StreamRun
 from golden_vectors.executors.host_ping_pong import HostPingPong
 from golden_vectors.executors.host_units import load_units, run_unit
 from golden_vectors.executors.network import filled
-from golden_vectors.executors.schedule import Call, calls, samples_of
+from golden_vectors.executors.schedule import Call, calls, heard, samples_of
 
 Samples = npt.NDArray[np.int16]
 
@@ -105,7 +105,8 @@ class HostDevice:
         self._memory = ctypes.create_string_buffer(self.state_bytes + 8)
         self.state = ctypes.c_void_p(-(-ctypes.addressof(self._memory) // 8) * 8)
         self.library.stapes_init(self.state, None)
-        self.set_parameters(parameters or default_parameters(graph))
+        if parameters is not None and parameters != default_parameters(graph):  # else those of the device itself
+            self.set_parameters(parameters)
 
     # ------------------------------------------------------------ control
 
@@ -289,10 +290,10 @@ def _run_schedule(device: HostDevice, stream: StreamInput, names: Sequence[str])
     """A stream with events, through the driver of ping_pong.h."""
     driver = HostPingPong(device)
     rows: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in names}
-    played: list[Ints] = []
+    played: list[Samples] = []
     for call, hop in calls(stream):
         if call is Call.INTERRUPT:
-            played.append(driver.interrupt(samples_of(stream, hop)).astype(np.int64))
+            played.append(driver.interrupt(samples_of(stream, hop)))
         elif call is Call.SHOW:
             for name, values in rows.items():
                 values.append(device.view(name).copy())
@@ -302,7 +303,7 @@ def _run_schedule(device: HostDevice, stream: StreamInput, names: Sequence[str])
             getattr(driver, call.value)()
     kept = {name: np.stack(values) for name, values in rows.items()}
     taps = {name: joined(name, [kept], stream.hops) for name in TAPS}
-    return StreamRun(taps, device.counters, np.stack(played[1:]), driver.schedule)
+    return StreamRun(taps, device.counters, heard(np.stack(played)), driver.schedule)
 
 
 def joined(name: str, pieces: Sequence[Mapping[str, npt.NDArray[Any]]], hops: int) -> Ints:

@@ -19,13 +19,13 @@ import numpy.typing as npt
 
 from firmware_sim.contract import DEFAULT_PROFILE, PROFILES, STAGES, ContractError, Parameters, Profile
 from firmware_sim.fixed import Ints
-from firmware_sim.frame_loop import TAPS
+from firmware_sim.frame_loop import TAPS, default_parameters
 from firmware_sim.graph import Graph, Tensor
 from golden_vectors.errors import WitnessError
 from golden_vectors.executors.base import SATURATIONS, StreamInput, StreamRun
 from golden_vectors.executors.c_host import ParameterBlock, joined, network_taps
 from golden_vectors.executors.network import filled
-from golden_vectors.executors.schedule import COUNTERS, Call, calls, samples_of
+from golden_vectors.executors.schedule import COUNTERS, Call, calls, heard, samples_of
 from golden_vectors.program import Ended
 
 Runner: TypeAlias = Callable[[Path, Mapping[str, bytes]], Ended]
@@ -35,8 +35,8 @@ INPUT, OUTPUT = "stapes_input.bin", "stapes_output.bin"
 PLAYED = "stapes_played.bin"
 _PARAMETERS, _RESET, _HOPS, _STEPS, _TENSOR = 1, 2, 3, 4, 6
 _CALLS = {Call.RESET: _RESET, Call.RESTART: 5, Call.INTERRUPT: 16, Call.BEGIN: 17, Call.PROCESS: 18, Call.FINISH: 19,
-          Call.SHOW: 20}  # fmt: skip
-_COUNTERS, _RUN = 21, 22
+          Call.SHOW: 20, Call.RUN: 22}  # fmt: skip
+_COUNTERS = 21
 _EXITS = {1: "a file is missing", 2: "unknown command or unit", 3: "the device refuses the parameters",
           4: "the input ends in mid command", 5: "the output cannot be written", 99: "fault"}  # fmt: skip
 
@@ -81,7 +81,7 @@ class Script:
     def run(self, pcm: npt.NDArray[np.int16]) -> None:
         """A hop (hop,) int16 through the driver as a device calls it: the interrupt, then stapes_ping_pong_run."""
         self._command(_CALLS[Call.INTERRUPT], 1, pcm.astype("<i2").tobytes())
-        self._command(_RUN, 0, b"")
+        self._command(_CALLS[Call.RUN], 0, b"")
 
     def _command(self, command: int, count: int, data: bytes) -> None:
         self.data += struct.pack("<II", command, count) + data
@@ -183,7 +183,8 @@ class CProgram(ABC):
         if stream.parameters.use_network and graph is None:
             raise ContractError("parameters ask for the network but no graph was given")
         script = Script()
-        script.parameters(stream.parameters)
+        if stream.parameters != default_parameters(graph):  # else those of the device itself
+            script.parameters(stream.parameters)
         if stream.events:
             script.schedule(stream)
         else:
@@ -215,11 +216,11 @@ def _plain(script: Script, stream: StreamInput) -> None:
 
 
 def _played(data: bytes, stream: StreamInput) -> tuple[Ints, dict[str, int]]:
-    """What was played for each hop (the first half was silence before hop 0), and the counters of the schedule."""
+    """What was played for each hop, and the counters of the schedule."""
     size = stream.profile.hop_samples
     halves = np.frombuffer(data, "<i2", (stream.hops + 1) * size).reshape(-1, size)
     counters = np.frombuffer(data, "<u4", offset=halves.nbytes)
-    return halves[1:].astype(np.int64), dict(zip(COUNTERS, map(int, counters), strict=True))
+    return heard(halves), dict(zip(COUNTERS, map(int, counters), strict=True))
 
 
 def fields_of(states: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 Samples = npt.NDArray[np.int16]
 
+RUBBISH = 0x5A5A
+"""What the buffers hold before the driver is initialised."""
+
 
 class _PingPong(ctypes.Structure):
     """stapes_ping_pong_t."""
@@ -47,7 +50,7 @@ class HostPingPong:
                 ctypes.memmove(int(self._states.value or 0) + ear * size, device.state, size)
         self.ears, self._driver, self._interrupts = ears, _PingPong(), 0
         half = (2, device.profile.hop_samples * ears)
-        self._in, self._out, self._scratch = (np.zeros(half, np.int16) for _ in range(3))
+        self._in, self._out, self._scratch = (np.full(half, RUBBISH, np.int16) for _ in range(3))
         memory = (array.ctypes.data_as(ctypes.c_void_p) for array in (self._in, self._out, self._scratch))
         self._call("init", self._states, ears, *memory)
 

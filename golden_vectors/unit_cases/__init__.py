@@ -70,6 +70,7 @@ _STAGES: tuple[tuple[str, str, str, Rows, tuple[str, ...]], ...] = (
     ("wiener_plausible", "wiener", "wiener_plausible", wiener.plausible, ("Plausible",)),
     ("features", "features", "features", features.features, ("NoiseFloor", "GainOfZero")),
     ("layer_norm", "features", "layer_norm", features.layer_norm, ("ZeroVariance", "SaturationEdge")),
+    ("encode_features_i8", "features", "encode_features_i8", features.encode_features_i8, ("Tie", "SaturationEdge")),
 )
 """Id, group, unit, rows, flags."""
 

@@ -14,7 +14,7 @@ from firmware_sim.wiener import wiener
 from golden_vectors.unit_cases.rows import Draw, corners
 from golden_vectors.unit_cases.wiener import SPEECH_HOPS, speech
 from golden_vectors.units.base import GAIN
-from golden_vectors.units.front_end import BINS, NOISE, POWER
+from golden_vectors.units.front_end import BINS, NOISE, POWER, X_Q11
 
 LIMIT = (1 << 22) - 1
 """Largest feature."""
@@ -110,3 +110,10 @@ def layer_norm() -> Ints:
     speech_rows = np.stack(_of_speech())
     power, noise, gain = np.split(speech_rows, 3, axis=1)
     return np.concatenate([np.clip(np.stack(rows), -LIMIT, LIMIT), reference(power, noise, gain)])
+
+
+def encode_features_i8() -> Ints:
+    """Every 64th value, so every code and every tie, each between its neighbours; both ends, one is above 127."""
+    low, high = X_Q11
+    points = np.arange(low, high + 2, 64)[:, None] + np.array([-1, 0, 1])
+    return points[(low <= points) & (points <= high)][:, None]

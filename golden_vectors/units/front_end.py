@@ -13,6 +13,7 @@ from firmware_sim.activations import SIGMOID_UQ16
 from firmware_sim.contract import GAMMA_MAX_UQ16, NOISE_MIN, POWER_MAX, UNITY_GAIN_Q15, Parameters
 from firmware_sim.fixed import Ints
 from firmware_sim.meter import Counter
+from firmware_sim.network import I8_MAX, I8_MIN, encode_features
 from firmware_sim.wiener import WienerState, wiener
 from golden_vectors.signals import PROFILE
 from golden_vectors.units.base import GAIN, I16, I32, U16, Column, Columns, Unit
@@ -20,6 +21,8 @@ from golden_vectors.units.base import GAIN, I16, I32, U16, Column, Columns, Unit
 N, HOP, BINS, LEARNING = PROFILE.analysis_samples, PROFILE.hop_samples, PROFILE.bins, PROFILE.noise_init_hops
 POWER, NOISE, SNR = (0, POWER_MAX), (NOISE_MIN, POWER_MAX), (0, GAMMA_MAX_UQ16)
 FLAG = (0, 1)
+X_Q11 = (-(1 << 14), (1 << 14) - 1)
+"""Normalised features: layer_norm limits them to 15 bits."""
 LEARNED = (0, (1 << 63) - 1)
 _SPLIT_A, _SPLIT_B = tables.split_q31(N)
 
@@ -174,6 +177,11 @@ def _layer_norm(given: Columns) -> Columns:
     return {"x_q11": features.layer_norm(given["feature_q16"], counter), "saturations": counter.saturations}
 
 
+def _encode_features_i8(given: Columns) -> Columns:
+    counter = Counter(len(given["x_q11"]))
+    return {"x": encode_features(given["x_q11"], "int8", counter), "saturations": counter.saturations}
+
+
 def _by_bin(function: Callable[[Columns], Ints], name: str) -> Callable[[Columns], Columns]:
     return lambda given: {name: function(given)}
 
@@ -234,5 +242,11 @@ STAGES = (
         (Column("feature_q16", (-(1 << 22) + 1, (1 << 22) - 1), BINS),),
         (Column("x_q11", I16, BINS), Column("saturations", (0, BINS))),
         _layer_norm,
+    ),
+    Unit(
+        "encode_features_i8",
+        (Column("x_q11", X_Q11),),
+        (Column("x", (I8_MIN, I8_MAX)), Column("saturations", FLAG)),
+        _encode_features_i8,
     ),
 )

@@ -17,7 +17,7 @@ from golden_vectors.compare import Difference
 from golden_vectors.errors import WitnessError
 from golden_vectors.executors.base import StreamInput
 from golden_vectors.executors.numpy_reference import NumpyReference
-from golden_vectors.executors.schedule import Call, calls
+from golden_vectors.executors.schedule import Call, calls, heard
 from golden_vectors.generate import build
 from golden_vectors.kinds.stream import stream_difference, stream_input
 from golden_vectors.schema import check_arrays, check_case, check_header
@@ -215,13 +215,24 @@ def test_an_executor_that_does_not_show_what_is_played_is_refused(bench: Bench) 
 
 
 def test_the_calls_of_a_driver_are_those_that_a_clock_would_bring() -> None:
-    stream = StreamInput(np.zeros(4 * 64, np.int16), events=((0, "late"), (1, "held"), (2, "lost"), (3, "held")))
+    stream = StreamInput(np.zeros(5 * 64, np.int16), events=((0, "late"), (1, "held"), (2, "lost"), (3, "held")))
     shown = [f"{call.value} {hop}" for call, hop in calls(stream)]
     assert shown == [
-        "interrupt 0", "begin 0", "process 0", "interrupt 1", "finish 0", "show 0",
+        "begin 0", "interrupt 0", "begin 0", "process 0", "interrupt 1", "finish 0", "show 0",
         "begin 1", "process 1", "finish 1", "show 1",
         "interrupt 2", "show 2",
         "interrupt 3", "begin 3", "process 3", "finish 3", "show 3",
-        "interrupt 4", "begin 4",
+        "interrupt 4", "run 4", "show 4",
+        "interrupt 5", "begin 5",
     ]  # fmt: skip
-    assert {call for call, _ in calls(replace(stream, resets=(1,), events=((2, "restart"),)))} == set(Call)
+    every = replace(stream, resets=(1,), events=((0, "late"), (1, "held"), (2, "restart")))
+    assert {call for call, _ in calls(every)} == set(Call)
+
+
+def test_buffers_that_the_start_of_a_driver_left_as_they_were_are_refused() -> None:
+    halves = np.zeros((3, 64), np.int16)
+    halves[1:] = [[1], [2]]
+    np.testing.assert_array_equal(heard(halves), halves[1:])
+    halves[0, 63] = 0x5A5A
+    with pytest.raises(WitnessError, match="before its first hop the driver"):
+        heard(halves)

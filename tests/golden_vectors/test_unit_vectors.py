@@ -87,8 +87,9 @@ def test_the_firmware_has_the_same_units_with_the_same_columns() -> None:
         assert CHost().run_unit(one.name, rows).shape == (1, one.out_width)
 
 
-def test_all_unit_vectors_together_are_below_900_kb() -> None:
-    assert sum((DIRECTORY / f"{case.id}{end}").stat().st_size for case in UNIT_CASES for end in (".json", ".npz")) < 9e5
+def test_all_unit_vectors_together_are_below_930_kb() -> None:
+    files = [DIRECTORY / f"{case.id}{end}" for case in UNIT_CASES for end in (".json", ".npz")]
+    assert sum(path.stat().st_size for path in files) < 930_000
 
 
 # ---------------------------------------------------------------- content
@@ -170,6 +171,7 @@ FAULTS = {
     "wiener_following": ("wiener.c", "STAPES_NOISE_MIN_LOG2)) == 0U", "STAPES_NOISE_MIN_LOG2)) <= 1U"),
     "features": ("features.c", "power_q16 > LOG2_NOISE_MIN_Q16 ? power_q16 : LOG2_NOISE_MIN_Q16", "power_q16"),
     "layer_norm": ("features.c", " + STAPES_LAYER_NORM_EPSILON_Q24", ""),
+    "encode_features_i8": ("nn.c", "stapes_limit_i8((x_q11[i] + (1 << 6)) >> 7, &hits)", "(int8_t)(x_q11[i] / 128)"),
 }  # fmt: skip
 """Case that turns red -> file, right text, planted text."""
 
