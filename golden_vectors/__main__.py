@@ -146,8 +146,10 @@ def _export(arguments: argparse.Namespace, console: Console) -> int:
     out = arguments.out.resolve()
     if out.is_relative_to(arguments.vectors.resolve()) or out.is_relative_to(DIRECTORY):
         raise WitnessError(f"{arguments.out}: is a folder of vectors: give another one to --out")
-    sizes = formats.export(load_all(arguments.vectors, CASES), arguments.format, arguments.out, arguments.only)
-    console.print(f"{len(sizes)} files, {sum(sizes.values()) / 1e6:.2f} MB, in {_relative(arguments.out)}")
+    vectors, graphs = load_all(arguments.vectors, CASES), generate.load_graphs(_models(arguments))
+    sizes = formats.export(vectors, graphs, arguments.format, arguments.out, arguments.only)
+    number = f"{len(sizes)} file{'' if len(sizes) == 1 else 's'}"
+    console.print(f"{number}, {sum(sizes.values()) / 1e6:.2f} MB, in {_relative(arguments.out)}")
     return 0
 
 

@@ -14,10 +14,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from export.onnx_writer import to_onnx
+from export.provenance import ExportError
+from export.tflite_writer import to_tflite
 from firmware_sim.contract import STAGES
+from firmware_sim.graph import Graph
 from golden_vectors.errors import WitnessError
+from golden_vectors.executors.network import revealed
 from golden_vectors.kinds.closed_loop import ClosedLoopKind, loop_codes
 from golden_vectors.kinds.drift import DriftKind
+from golden_vectors.kinds.graph import MODEL, OPS, GraphKind, graph_of
 from golden_vectors.kinds.network import NETWORK_DTYPES
 from golden_vectors.kinds.stream import recipe_pcm
 from golden_vectors.vector import Vector, sha256, to_json, write
@@ -63,19 +69,57 @@ def _little(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
 
 
+def graph_files(vector: Vector, graphs: Mapping[str, Graph], name: str) -> dict[str, bytes]:
+    """The graph that a vector runs on, one file for all its vectors; empty without one.
+
+    An .onnx or .tflite of a graph vector is its own: what its tensors depend on, with these as outputs.
+
+    graphs  scheme -> model
+    name    of FORMATS
+    raises  WitnessError when the vector was made for another model, or the packages of a writer are missing
+    """
+    header = vector.header
+    digest = header.get("ops_sha256", header.get("graph_sha256"))
+    if digest is None or name == "c":
+        return {}
+    source = OPS if "ops_sha256" in header else MODEL
+    graph, stem = graph_of(source, vector.scheme, graphs), f"{source}_{vector.scheme}"
+    if graph.digest != digest:
+        raise WitnessError(
+            f"vector {vector.id} is of graph {digest[:16]}..., not of {graph.digest[:16]}...: see --model"
+        )
+    if name not in _TRANSLATED:
+        return {f"{stem}.graph.npz": graph.to_bytes()}
+    if vector.kind == GraphKind.name:
+        graph, stem = revealed(graph, [tensor for tensor, _ in header["tensors"]]), vector.id
+    try:
+        return {f"{stem}.{name}": _TRANSLATED[name](graph)}
+    except ExportError as error:
+        raise WitnessError(str(error)) from None
+
+
 def formats() -> dict[str, Callable[[Export], dict[str, bytes]]]:
-    """Name of a format -> its writer: file name -> bytes."""
+    """Name of a format -> its writer of cases: file name -> bytes; none for a format of graphs alone."""
     from golden_vectors.formats import c_header, npz, raw
 
-    return {"c": c_header.files, "npz": npz.files, "raw": raw.files}
+    return {"c": c_header.files, "npz": npz.files, "raw": raw.files, **dict.fromkeys(_TRANSLATED, lambda one: {})}
 
 
-FORMATS = ("c", "npz", "raw")
+_TRANSLATED: dict[str, Callable[[Graph], bytes]] = {"onnx": to_onnx, "tflite": to_tflite}
+FORMATS = ("c", "npz", "raw", *_TRANSLATED)
 
 
-def export(vectors: Sequence[Vector], name: str, directory: Path, only: Sequence[str] | None = None) -> dict[str, int]:
-    """Write vectors in a format; file name -> bytes.
+def export(
+    vectors: Sequence[Vector],
+    graphs: Mapping[str, Graph],
+    name: str,
+    directory: Path,
+    only: Sequence[str] | None = None,
+) -> dict[str, int]:
+    """Write vectors in a format, with the graphs that they run on; file name -> bytes.
 
+    graphs  scheme -> model
+    name    of FORMATS
     only    ids, None for all
     raises  WitnessError when an id is unknown, or a file is in the way that no export has written
     """
@@ -86,7 +130,7 @@ def export(vectors: Sequence[Vector], name: str, directory: Path, only: Sequence
     writer = formats()[name]
     made: dict[str, bytes] = {}
     for vector in (known[one] for one in dict.fromkeys(only if only is not None else known)):
-        made |= writer(exported(vector))
+        made |= writer(exported(vector)) | graph_files(vector, graphs, name)
     written = _written(directory)
     for file, content in made.items():
         _refuse_foreign(directory / file, content, written.get(file))

@@ -9,6 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from firmware_sim.contract import STAGES
+from firmware_sim.ping_pong import Status
+from golden_vectors.compare import COUNTERS
+from golden_vectors.executors.base import RESTART
 from golden_vectors.formats import Export
 
 WIDTH = 116
@@ -18,6 +22,13 @@ _TYPES = {
     "|i1": "int8_t", "|u1": "uint8_t", "<i2": "int16_t", "<u2": "uint16_t", "<i4": "int32_t", "<u4": "uint32_t",
     "<i8": "int64_t", "<u8": "uint64_t",
 }  # fmt: skip
+STATUSES = tuple(Status)
+"""A hop's status -> its place here is its number in a header."""
+_FACTS = (
+    "tcId", "contract_version", "graph_sha256", "ops_sha256", "hops", "hops_per_line", "steps", "rows", "parameters",
+    "schedule", "input_sha256", "run_sha256",
+)  # fmt: skip
+"""Facts that a program on a board has a use for."""
 _SUFFIXES = {"int64_t": "LL", "uint64_t": "ULL", "uint32_t": "U"}
 
 
@@ -25,13 +36,13 @@ def files(one: Export) -> dict[str, bytes]:
     """`stapes_<id>.h`."""
     name = f"stapes_{one.id}"
     guard = f"{name}_H".upper()
-    arrays = {**one.arrays, **({} if one.digests is None else {"digests": one.digests})}
+    arrays = {**one.arrays, **_by_hop(one.facts), **({} if one.digests is None else {"digests": one.digests})}
     small = {key: values for key, values in arrays.items() if values.size <= LARGEST}
     left = sorted(arrays.keys() - small.keys())
     parts = [
         "\n".join(("/*", *(f" * {line}".rstrip() for line in _comment(one, left)), " */")),
         f"#ifndef {guard}\n#define {guard}\n\n#include <stdint.h>",
-        "\n".join(f"#define {key} {value}" for key, value in _macros(name.upper(), one.facts)),
+        "\n".join(f"#define {key} {value}" for key, value in _macros(name.upper(), _wanted(one.facts))),
         *(_array(f"{name}_{re.sub(r'[^A-Za-z0-9]', '_', key)}", values) for key, values in small.items()),
         "#endif",
     ]
@@ -49,22 +60,46 @@ def _comment(one: Export, left: list[str]) -> Iterator[str]:
     yield ""
     yield "Arrays are flat, the last dimension runs fastest; each has its dimensions behind its name. Start from home"
     yield "(stapes_init), set the parameters, feed the input, compare every element: equal bits or a fault."
+    if "resets" in facts:
+        yield "resets, restarts: 1 where stapes_reset (home) or stapes_restart (warm start) comes before a hop."
+        yield f"statuses: {', '.join(f'{number} {status.value}' for number, status in enumerate(STATUSES))}."
     if one.digests is not None:
-        yield "digests: the first 64 bits of the SHA-256 of each stage's taps, as golden_vectors/trace.py says."
+        yield "digests [line][stage]: the first 64 bits of the SHA-256 of the stage's taps, little-endian; stages:"
+        yield f"{', '.join(STAGES)}."
     if left:
         yield f"Too long for a header: {', '.join(left)}: see --format raw."
 
 
+def _wanted(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What becomes macros: sizes, setting, digests, counters by name."""
+    wanted = {key: facts[key] for key in _FACTS if key in facts}
+    if "profile" in facts:
+        wanted["profile"] = {key: value for key, value in facts["profile"].items() if key != "name"}
+    if "counters" in facts:
+        named = {stage: dict(zip(COUNTERS, pair, strict=True)) for stage, pair in facts["counters"].items()}
+        wanted["counters"] = named
+    return wanted
+
+
+def _by_hop(facts: Mapping[str, Any]) -> dict[str, npt.NDArray[np.uint8]]:
+    """What happens before and to each hop of a stream: resets, restarts, statuses, each (hops,)."""
+    if "resets" not in facts:
+        return {}
+    made = {name: np.zeros(facts["hops"], np.uint8) for name in ("resets", "restarts", "statuses")}
+    made["resets"][list(facts["resets"])] = 1
+    for hop, kind in facts.get("events", ()):
+        if kind == RESTART:
+            made["restarts"][hop] = 1
+        else:
+            made["statuses"][hop] = STATUSES.index(Status(kind))
+    return made
+
+
 def _macros(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
-    """Name and value of every number and text below a value; lists of numbers end in their index, _COUNT beside."""
+    """Name and value of every number and text below a value."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            if key != "notes":
-                yield from _macros(f"{prefix}_{key.upper()}", inner)
-    elif isinstance(value, list):
-        yield f"{prefix}_COUNT", str(len(value))
-        for index, inner in enumerate(value):
-            yield from _macros(f"{prefix}_{index}", inner)
+            yield from _macros(f"{prefix}_{key.upper()}", inner)
     elif isinstance(value, str):
         yield prefix, f'"{value}"'
     else:
