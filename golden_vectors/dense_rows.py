@@ -18,9 +18,14 @@ def dense_rows(graph: Graph, kind: str) -> dict[str, Ints]:
     by_input: dict[str, list[Ints]] = {op.operands[0]: [] for op in ops}
     for op in ops:
         by_input[op.operands[0]].append(_solved(op))
-    rows = {name: np.concatenate(parts) for name, parts in by_input.items()}
+    rows = {name: _distinct(np.concatenate(parts)) for name, parts in by_input.items()}
     count = max(map(len, rows.values()))
     return {name: values[np.arange(count) % len(values)] for name, values in rows.items()}
+
+
+def _distinct(rows: Ints) -> Ints:
+    """Rows (n, columns) without those that were there before, in order: ops of one set of weights share most."""
+    return np.array(list(dict.fromkeys(map(tuple, rows.tolist()))), np.int64)
 
 
 def _solved(op: FullyConnected) -> Ints:

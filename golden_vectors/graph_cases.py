@@ -8,7 +8,7 @@ from firmware_sim.fixed import Ints
 from firmware_sim.graph import SCHEMES, Graph
 from firmware_sim.ops import Add, FullyConnected, Logistic, Mul, Op, Quantize, Split, Sub, Tanh
 from golden_vectors import dense_rows, graph_rows
-from golden_vectors.kinds.graph import MODEL, OPS, GraphCase, Rows, Shown
+from golden_vectors.kinds.graph import MODEL, ODD_OPS, OPS, GraphCase, Rows, Shown
 
 FIRST = 201
 """tcId of the first of these cases."""
@@ -67,6 +67,9 @@ def _cases() -> tuple[GraphCase, ...]:
         if scheme == "int8":  # whose steps are a thousand times wider than what one bit of a weight changes
             add("weights", LAYERS, ("LostWeight",), graph_rows.weight_rows, _dense, MODEL)
         add("layers", LAYERS, ("LayerOrder", "ResetGateForm"), graph_rows.model_rows, _starting(""), MODEL)
+    odd = ("TieAway", "Saturation")
+    cases.append(GraphCase(FIRST + len(cases), "op_add_odd_int16x8", EACH_OP, odd, "int16x8", graph_rows.odd_rows,
+                           _starting("add_", "sub_"), ODD_OPS))  # fmt: skip
     return tuple(cases)
 
 

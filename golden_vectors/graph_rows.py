@@ -13,7 +13,7 @@ from firmware_sim.fixed import Ints
 from firmware_sim.graph import Graph
 from firmware_sim.network import encode_features
 from firmware_sim.ops import Add, Mul, Op, Quantize, Rescale
-from golden_vectors.op_graph import CELL, ELEMENTWISE, GATES, WIDTH
+from golden_vectors.op_graph import CELL, ELEMENTWISE, GATES, ODD_SUMS, WIDTH
 from golden_vectors.signals import extreme_features, real_features, uniform
 
 TIES = 24
@@ -49,6 +49,16 @@ def pair_rows(graph: Graph, kind: str) -> dict[str, Ints]:
     return {name: pairs[..., i] for op in ops for i, name in enumerate(op.operands)}
 
 
+def odd_rows(graph: Graph, model: Graph) -> dict[str, Ints]:
+    """Every third of `edges` in pairs, random ones, the ties of each sum and difference: operand -> (n, WIDTH)."""
+    ops = [op for op in graph.ops if op.results[0] in {name for name, *_ in ODD_SUMS}]
+    values = np.union1d(edges(graph.scheme)[::3], limits(graph.scheme))
+    grid = np.stack(np.meshgrid(values, values, indexing="ij"), axis=-1).reshape(-1, 2)
+    random = uniform(32767, 34)(400).reshape(-1, 2)
+    pairs = _filled(np.concatenate([grid, random, *(ties(op) for op in ops)]))
+    return {name: pairs[..., i] for i, name in enumerate(ops[0].operands)}
+
+
 def single_rows(graph: Graph, kind: str) -> dict[str, Ints]:
     """int8: every value. int16: `edges`, the ties of each way of the op, the steps of the table."""
     ops, (low, high) = _ways(graph, kind), limits(graph.scheme)
@@ -57,7 +67,7 @@ def single_rows(graph: Graph, kind: str) -> dict[str, Ints]:
     elif kind == Quantize.kind:
         values = _filled(np.concatenate([edges(graph.scheme), *(ties(op)[:, 0] for op in ops)]))
     else:
-        values = _filled(np.concatenate([edges(graph.scheme), table_steps(ops[0])]))
+        values = _filled(np.concatenate([edges(graph.scheme), *map(table_steps, ops)]))
     return {op.operands[0]: values for op in ops}
 
 
@@ -129,7 +139,9 @@ def _candidates(op: Op) -> Ints:
         return np.stack([every, np.zeros_like(every)], axis=-1)
     if high == 127:
         return np.stack(np.meshgrid(every, every, indexing="ij"), axis=-1).reshape(-1, 2)
-    return _sums(op) if isinstance(op, Add) else _products(cast(Mul, op))
+    if isinstance(op, Add):
+        return _sums(op) if op.shifts is not None else _odd_sums()
+    return _products(cast(Mul, op))
 
 
 def _sums(op: Add) -> Ints:
@@ -143,6 +155,12 @@ def _sums(op: Add) -> Ints:
     b = op.sign * (wanted[:, None] - (a << shift_a)) >> shift_b
     pairs = np.stack([np.broadcast_to(a, b.shape), b], axis=-1).reshape(-1, 2)
     return cast(Ints, pairs[np.abs(pairs[:, 1]) <= 32767])
+
+
+def _odd_sums() -> Ints:
+    """Some int16 operands with every other one: too many products of two roundings to be solved for."""
+    first, second = uniform(32767, 33)(24), np.arange(-32767, 32768)
+    return np.stack(np.meshgrid(first, second, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
 def _products(op: Mul) -> Ints:
@@ -161,12 +179,20 @@ def _products(op: Mul) -> Ints:
 
 
 def table_steps(op: Op) -> Ints:
-    """int16 inputs of LOGISTIC (at 2^-11) or TANH (at 2^-13) around every step of the table, and one inside each."""
+    """int16 inputs of LOGISTIC or TANH around every step of the table, and one inside each."""
     every = np.arange(-32768, 32768)
-    unit = np.abs(6 * every) >> 9 if op.kind == "LOGISTIC" else np.abs((3 * every + 1) >> 1) >> 8
+    unit = table_index(op, every)
     change = np.flatnonzero(np.diff(unit))
     inside = (change[:-1] + change[1:]) // 2
     return cast(Ints, every[np.unique(np.concatenate([change, change + 1, inside, [0, len(every) - 1]]))])
+
+
+def table_index(op: Op, x: Ints) -> Ints:
+    """Which step of the table int16 inputs of LOGISTIC (at 2^-11) or TANH (at 2^-13, 2^-10) meet; from 255 on none."""
+    if op.kind == "LOGISTIC":
+        return cast(Ints, np.abs(6 * x) >> 9)
+    scaled = 12 * x if op.inputs[0].scales[0] == 2.0**-10 else (3 * x + 1) >> 1
+    return cast(Ints, np.minimum(np.abs(scaled) >> 8, 256))
 
 
 # ---------------------------------------------------------------- GRU

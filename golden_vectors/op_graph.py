@@ -42,9 +42,10 @@ def _odd(scale: float, zero_point: int) -> Code:
 
 
 OPERANDS: dict[str, dict[str, Code]] = {
-    "int16x8": {"a": _power(15), "b": _power(15), "c": _power(14), "g": _power(11), "t": _power(13)},
+    "int16x8": {"a": _power(15), "b": _power(15), "c": _power(14), "g": _power(11), "t": _power(13),
+                "u": _power(10)},
     "int8": {"a": _power(7), "b": _power(7), "z": (2.0**-8, -128), "p": _odd(0.0213, -5), "q": _odd(0.0312, 7),
-             "g": _power(3), "t": _power(4)},
+             "g": _power(3), "t": _power(4), "s": _odd(0.087, -5)},
 }  # fmt: skip
 """Inputs of elementwise ops; a, z and p are read as first operands, b, c and q as second ones."""
 
@@ -69,6 +70,7 @@ ELEMENTWISE: dict[str, tuple[tuple[str, type[Op], str, Code], ...]] = {
         ("quantize_far", Quantize, "a", _power(1)),
         ("logistic", Logistic, "g", (2.0**-15, 0)),
         ("tanh", Tanh, "t", (2.0**-15, 0)),
+        ("tanh_whole", Tanh, "u", (2.0**-15, 0)),  # to the end of the table and beyond
     ),
     "int8": (
         ("add_equal", Add, "ab", _power(7)),
@@ -90,9 +92,19 @@ ELEMENTWISE: dict[str, tuple[tuple[str, type[Op], str, Code], ...]] = {
         ("logistic_odd", Logistic, "p", (2.0**-8, -128)),
         ("tanh", Tanh, "t", (2.0**-7, 0)),
         ("tanh_odd", Tanh, "p", (2.0**-7, 0)),
+        ("tanh_end", Tanh, "s", (2.0**-7, 0)),  # where the last factors of the exponential saturate
     ),
 }  # fmt: skip
 """Output, op, its operands, code of the output: the product's ways first, then the ends of the scales."""
+
+ODD_OPERANDS: dict[str, Code] = {"p": _odd(0.000037, 0), "q": _odd(0.000051, 0)}
+ODD_SUMS: tuple[tuple[str, type[Add], str, Code], ...] = (
+    ("add_odd", Add, "pq", _odd(0.00008, 0)),
+    ("add_clip", Add, "pq", _odd(0.000029, 0)),
+    ("sub_odd", Sub, "pq", _odd(0.00008, 0)),
+    ("sub_clip", Sub, "pq", _odd(0.000029, 0)),
+)
+"""int16 sums at scales that are no powers of two: the runtimes have them, the device's C has not."""
 
 
 @cache
@@ -116,6 +128,18 @@ def op_graph(scheme: str) -> Graph:
 # ---------------------------------------------------------------- FULLY_CONNECTED
 
 
+@cache
+def odd_graph(scheme: str) -> Graph:
+    """`ODD_SUMS` beside the ends of a mask network; the same object every time."""
+    b = Builder(RECIPES[scheme])
+    x = b.tensor("x", PROFILE.bins, *CODES[scheme]["x"][1:])
+    operands = {name: b.tensor(name, WIDTH, *code) for name, code in ODD_OPERANDS.items()}
+    mask = b.append(Logistic, [x], b.tensor("mask", PROFILE.bins, *b.scheme.sigmoid))
+    for name, op, letters, code in ODD_SUMS:
+        b.append(op, [operands[letter] for letter in letters], b.tensor(name, WIDTH, *code))
+    return Graph(scheme, b.ops, [x, *operands.values()], [mask], META)
+
+
 def _dense(b: Builder, x: Tensor, operands: dict[str, Tensor]) -> None:
     """Plain, with ReLU, with a scale for each row, with the weight -128 that keeps rows from being paired."""
     wide = b.scheme.name == "int16x8"
@@ -131,7 +155,9 @@ def _dense(b: Builder, x: Tensor, operands: dict[str, Tensor]) -> None:
     b.dense("fc_relu", x, Dense(plain, scale, bias), out[1], relu=True, zero_point=zero[1])
     b.dense("fc_lowest", x, Dense(lowest, scale, bias), out[0], zero_point=zero[0])
     row_bias = _biases(wide, 1 << 29) if wide else bias
-    b.dense("fc_rows", x, Dense(plain, per_row, row_bias), x.scales[0] * (2.0 if wide else 1.0), zero_point=zero[1])
+    for name, relu in (("fc_rows", False), ("fc_rows_relu", True)):
+        rows = Dense(plain, per_row, row_bias)
+        b.dense(name, x, rows, x.scales[0] * (2.0 if wide else 1.0), relu=relu, zero_point=zero[1])
     if not wide:
         p, code = operands["p"], _odd(0.11, -30)
         b.dense("fc_zero_point", p, Dense(staircase(WIDTH), scale, bias), code[0], zero_point=code[1])

@@ -143,7 +143,7 @@ class Bench:
                 if vector.header["steps"] != self.steps:
                     continue
                 loops.add(vector.scheme)
-            if KINDS[vector.kind].runs_on(engine):
+            if KINDS[vector.kind].runs_on(engine, vector.header):
                 yield vector.scheme, str(vector.header["group"]), vector
         for scheme in () if engine.name in SLOW else self.graphs:
             if scheme not in loops:

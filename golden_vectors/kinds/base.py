@@ -101,8 +101,8 @@ class Kind(Protocol):
         """The case through the reference."""
         ...
 
-    def runs_on(self, engine: Executor) -> bool:
-        """Whether the engine can run vectors of this kind."""
+    def runs_on(self, engine: Executor, header: Header) -> bool:
+        """Whether the engine can run the vector of this header."""
         ...
 
     def compare(self, engine: Any, vector: Vector, bench: Witness) -> tuple[Difference | None, float]:

@@ -93,7 +93,7 @@ class ClosedLoopKind:
         run = NumpyReference().run_network(graph, loop_codes(case.recipe, case.steps, case.scheme))
         return {"graph_sha256": graph.digest, "run_sha256": digest(run)}, {}, ()
 
-    def runs_on(self, engine: Executor) -> bool:
+    def runs_on(self, engine: Executor, header: Header) -> bool:
         return engine.name not in SLOW
 
     def compare(self, engine: Executor, vector: Vector, bench: Witness) -> tuple[Difference | None, float]:

@@ -87,7 +87,7 @@ class DriftKind:
         trace = trace_lines({"hops_per_line": HOPS_PER_LINE}, run.taps)
         return {"graph_sha256": graph.digest, "counters": counters}, {}, trace
 
-    def runs_on(self, engine: Executor) -> bool:
+    def runs_on(self, engine: Executor, header: Header) -> bool:
         return isinstance(engine, StreamExecutor)
 
     def compare(self, engine: StreamExecutor, vector: Vector, bench: Witness) -> tuple[Difference | None, float]:

@@ -14,12 +14,14 @@ from firmware_sim.graph import Graph
 from golden_vectors import json_words as words
 from golden_vectors.compare import Difference, element, first_row, shapes
 from golden_vectors.executors.base import SATURATIONS, Executor, GraphExecutor
+from golden_vectors.executors.c_host import CHost
+from golden_vectors.executors.c_program import CProgram
 from golden_vectors.executors.network import revealed
 from golden_vectors.executors.numpy_reference import NumpyReference
 from golden_vectors.json_words import Word
 from golden_vectors.kinds.base import Built, Graphs, Header, Wanted, Witness, listed, require, text, whole
 from golden_vectors.kinds.network import NETWORK_DTYPES
-from golden_vectors.op_graph import op_graph
+from golden_vectors.op_graph import odd_graph, op_graph
 from golden_vectors.vector import Vector
 
 Rows: TypeAlias = Callable[[Graph, Graph], dict[str, Ints]]
@@ -27,16 +29,17 @@ Rows: TypeAlias = Callable[[Graph, Graph], dict[str, Ints]]
 Shown: TypeAlias = Callable[[Graph], tuple[str, ...]]
 """Graph of the case -> computed tensors that the vector holds."""
 
-MODEL, OPS = "model", "ops"
-_DIGESTS = {MODEL: "graph_sha256", OPS: "ops_sha256"}
-"""Graph of a case -> key of its digest: the model at hand must have it, or `op_graph` of this program."""
+MODEL, OPS, ODD_OPS = "model", "ops", "odd_ops"
+_OWN = {OPS: op_graph, ODD_OPS: odd_graph}
+_DIGESTS = {MODEL: "graph_sha256"} | dict.fromkeys(_OWN, "ops_sha256")
+"""Graph of a case -> key of its digest: the model at hand must have it, or the graph of this program."""
 
 
 @dataclass(frozen=True)
 class GraphCase:
     """Independent rows of inputs, and the tensors that they give.
 
-    graph  MODEL, or OPS: `op_graph` of the scheme
+    graph  MODEL, or OPS: `op_graph` of the scheme, or ODD_OPS: `odd_graph`, which no device's C runs
     """
 
     kind: ClassVar[str] = "graph"
@@ -77,7 +80,7 @@ class GraphKind:
     def described(self) -> Word:
         own = words.object_of(self.properties())
         own["required"] = [key for key in own["required"] if key not in _DIGESTS.values()]
-        return {**own, "oneOf": [{"required": [key]} for key in _DIGESTS.values()]}
+        return {**own, "oneOf": [{"required": [key]} for key in dict.fromkeys(_DIGESTS.values())]}
 
     def check(self, header: Header) -> None:
         require(header["graph"] in _DIGESTS, header, "graph", f"one of {', '.join(_DIGESTS)}")
@@ -86,7 +89,8 @@ class GraphKind:
         for key in ("inputs", "ops"):
             require(listed(header[key], text) and len(header[key]) > 0, header, key, "a list of names")
         require(listed(header["tensors"], _named), header, "tensors", "a list of [tensor, op]")
-        if header["graph"] == OPS and header["ops_sha256"] != op_graph(header["scheme"]).digest:
+        own = _OWN.get(header["graph"])
+        if own is not None and header["ops_sha256"] != own(header["scheme"]).digest:
             raise ValueError("it was made for another graph of ops than this program's")
 
     def arrays(self, header: Header) -> Wanted:
@@ -114,8 +118,9 @@ class GraphKind:
         counted = {SATURATIONS: outputs[SATURATIONS].astype("<i4")}
         return header, {name: values.astype(dtype) for name, values in arrays.items()} | counted, ()
 
-    def runs_on(self, engine: Executor) -> bool:
-        return isinstance(engine, GraphExecutor)
+    def runs_on(self, engine: Executor, header: Header) -> bool:
+        in_c = isinstance(engine, CHost | CProgram)
+        return isinstance(engine, GraphExecutor) and not (in_c and header["graph"] == ODD_OPS)
 
     def compare(self, engine: GraphExecutor, vector: Vector, bench: Witness) -> tuple[Difference | None, float]:
         graph, header = graph_of(vector.header["graph"], vector.scheme, bench.graphs), vector.header
@@ -129,7 +134,7 @@ class GraphKind:
 
 def graph_of(name: str, scheme: str, graphs: Graphs) -> Graph:
     """The graph that a case runs on."""
-    return graphs[scheme] if name == MODEL else op_graph(scheme)
+    return graphs[scheme] if name == MODEL else _OWN[name](scheme)
 
 
 def graph_difference(

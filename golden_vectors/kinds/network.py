@@ -72,7 +72,7 @@ class NetworkKind:
         arrays = {name: run[name].astype(dtype) for name in NETWORK_TAPS}
         return {"graph_sha256": graph.digest}, {"input_x": codes.astype(dtype), **arrays}, ()
 
-    def runs_on(self, engine: Executor) -> bool:
+    def runs_on(self, engine: Executor, header: Header) -> bool:
         return True
 
     def compare(self, engine: Executor, vector: Vector, bench: Witness) -> tuple[Difference | None, float]:

@@ -169,7 +169,7 @@ class StreamKind:
             kept["played"] = run.played.astype("<i2")
         return header, {"input_pcm": stream.pcm.astype("<i2"), **kept}, tuple(digest_lines(run.taps))
 
-    def runs_on(self, engine: Executor) -> bool:
+    def runs_on(self, engine: Executor, header: Header) -> bool:
         return isinstance(engine, StreamExecutor)
 
     def compare(self, engine: StreamExecutor, vector: Vector, bench: Witness) -> tuple[Difference | None, float]:

@@ -70,7 +70,7 @@ class UnitKind:
         arrays = {name: _narrow(part, column).reshape(_shape(header, column)) for (name, column), part in named}
         return header, arrays, ()
 
-    def runs_on(self, engine: Executor) -> bool:
+    def runs_on(self, engine: Executor, header: Header) -> bool:
         return isinstance(engine, UnitExecutor)
 
     def compare(self, engine: UnitExecutor, vector: Vector, bench: Witness) -> tuple[Difference | None, float]:
