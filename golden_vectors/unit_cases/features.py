@@ -116,4 +116,5 @@ def encode_features_i8() -> Ints:
     """Every 64th value, so every code and every tie, each between its neighbours; both ends, one is above 127."""
     low, high = X_Q11
     points = np.arange(low, high + 2, 64)[:, None] + np.array([-1, 0, 1])
-    return points[(low <= points) & (points <= high)][:, None]
+    rows: Ints = points[(low <= points) & (points <= high)][:, None]
+    return rows
