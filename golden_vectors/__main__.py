@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -41,6 +42,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 ENHANCED = "its enhanced file, as firmware_sim writes it: compared, or written where there is none"
 BOARD = "C of a board: stapes_board_init, stapes_print, stapes_exit, as far as it has them; not with --run"
+MOST_DIGITS = 7
 JOBS = "engines that run side by side, each in a process (default: as many as there are cores)"
 MODEL, MODEL_INT8 = ROOT / "firmware_sim" / "model.npz", ROOT / "firmware_sim" / "model_int8.npz"
 
@@ -121,6 +123,8 @@ def parser() -> Parser:
 def _count(what: str, text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text)):
         raise argparse.ArgumentTypeError(f"{what} must be a whole number above 0, not {text!r}")
+    if len(text) > MOST_DIGITS:
+        raise argparse.ArgumentTypeError(f"{what} may have {MOST_DIGITS} digits, not {len(text)}")
     return int(text)
 
 
@@ -164,6 +168,7 @@ def run_verify(arguments: argparse.Namespace, console: Console) -> int:
     engines = select(arguments.on, registry())
     vectors = load_all(arguments.vectors, CASES)
     bench = verify.Bench(vectors, generate.load_graphs(_models(arguments)), arguments.steps)
+    generate.require_current(vectors, bench.graphs)
     with progress() as watch:
         outcome = verify.verify(bench, engines, arguments.jobs, watch)
     invalid.verify_invalid(arguments.vectors, bench.graphs, outcome)
@@ -254,11 +259,21 @@ def _relative(path: Path) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code: 0 all equal, 1 something differs, 2 it could not run."""
     arguments = parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows ASCII alone
     try:
         result: int = arguments.run(arguments, console())
+        sys.stdout.flush()
     except (WitnessError, ContractError) as error:
         print(f"golden_vectors: {error}", file=sys.stderr)
         return 1 if getattr(arguments, "check", False) else 2
+    except OSError as error:  # a full disk behind standard output, a name that is too long
+        print(f"golden_vectors: {error.strerror or error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("golden_vectors: interrupted", file=sys.stderr)
+        return 130
     return result
 
 

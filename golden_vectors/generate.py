@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+
+import numpy as np
 
 from firmware_sim.graph import Graph, GraphError
 from golden_vectors import invalid
@@ -12,6 +14,9 @@ from golden_vectors.errors import WitnessError
 from golden_vectors.files import SCHEMA_FILE
 from golden_vectors.kinds import kind_of
 from golden_vectors.kinds.base import Case, Graphs
+from golden_vectors.kinds.graph import GraphCase
+from golden_vectors.kinds.stream import StreamCase
+from golden_vectors.kinds.unit import UnitCase
 from golden_vectors.schema import facts, json_schema
 from golden_vectors.vector import SUFFIXES, Vector, to_json, write
 
@@ -65,6 +70,34 @@ def check(directory: Path, graphs: Graphs) -> str | None:
         if path.read_bytes() != content:
             return f"{path}: is not what `generate` writes"
     return next((f"{directory / name}: belongs to no case" for name in _strangers(directory, names)), None)
+
+
+def require_current(vectors: Iterable[Vector], graphs: Graphs) -> None:
+    """Each vector runs all that its case says: the rows of units and graphs, the samples of streams.
+
+    A reference that agrees with a vector which lost rows or tensors would call it equal.
+    raises  WitnessError naming the first vector and what is not as its case makes it
+    """
+    cases = {case.id: case for case in CASES}
+    for vector in vectors:
+        wrong = _stale(vector, cases[vector.id], graphs) if vector.id in cases else []
+        if wrong:
+            names = ", ".join(wrong)
+            raise WitnessError(f"vector {vector.id}: {names}: not as its case makes it: see `generate --check`")
+
+
+def _stale(vector: Vector, case: Case, graphs: Graphs) -> list[str]:
+    """Keys of the header and arrays that are not as the case makes them, as far as that is quick to know."""
+    if isinstance(case, StreamCase) and "input_pcm" in vector.arrays:
+        return [] if np.array_equal(vector.arrays["input_pcm"], case.pcm()) else ["input_pcm"]
+    if not isinstance(case, UnitCase | GraphCase):
+        return []
+    made = build(case, graphs)
+    keys = [key for key, value in made.header.items() if vector.header.get(key) != value]
+    inputs = [name for name in made.arrays if name.startswith("in_")]
+    if keys:
+        return keys
+    return [name for name in inputs if not np.array_equal(vector.arrays[name], made.arrays[name])]
 
 
 def _strangers(directory: Path, names: set[str]) -> list[str]:

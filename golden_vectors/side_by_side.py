@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -31,7 +32,7 @@ def side_by_side(function: Callable[[Item], Result], items: Sequence[Item], jobs
     """
     context = multiprocessing.get_context("fork")
     pool = ProcessPoolExecutor(min(jobs, len(items)), context, initializer=_begin, initargs=(function, items))
-    with pool:
+    try:
         futures = [pool.submit(_one, i) for i in range(len(items))]
         for item, future in zip(items, futures, strict=True):
             try:
@@ -39,11 +40,18 @@ def side_by_side(function: Callable[[Item], Result], items: Sequence[Item], jobs
             except BrokenProcessPool:
                 name = getattr(item, "name", item)
                 raise WitnessError(f"a process died, of {name} or one behind it: run them one by one") from None
+    except BaseException:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _begin(function: Callable[[Any], Any], items: Sequence[Any]) -> None:
     global _work
     _work = function, items
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is told as well, and ends its workers
 
 
 def _one(index: int) -> Any:

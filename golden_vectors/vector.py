@@ -112,7 +112,7 @@ def to_json(value: Any) -> bytes:
 def write(directory: Path, name: str, content: bytes) -> None:
     """A file that appears whole or not at all; its name may have folders."""
     target = directory / name
-    temporary = target.with_name(f"{target.name}.part")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(content)
