@@ -23,7 +23,7 @@ from golden_vectors.errors import WitnessError
 from golden_vectors.executors.network import revealed
 from golden_vectors.kinds.closed_loop import ClosedLoopKind, loop_codes
 from golden_vectors.kinds.drift import DriftKind
-from golden_vectors.kinds.graph import MODEL, OPS, GraphKind, graph_of
+from golden_vectors.kinds.graph import MODEL, GraphKind, graph_of
 from golden_vectors.kinds.network import NETWORK_DTYPES
 from golden_vectors.kinds.stream import recipe_pcm
 from golden_vectors.vector import Vector, sha256, to_json, write
@@ -82,7 +82,7 @@ def graph_files(vector: Vector, graphs: Mapping[str, Graph], name: str) -> dict[
     digest = header.get("ops_sha256", header.get("graph_sha256"))
     if digest is None or name == "c":
         return {}
-    source = OPS if "ops_sha256" in header else MODEL
+    source = header.get("graph", MODEL)
     graph, stem = graph_of(source, vector.scheme, graphs), f"{source}_{vector.scheme}"
     if graph.digest != digest:
         raise WitnessError(
