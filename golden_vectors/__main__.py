@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
 from rich.console import Console
 
@@ -55,6 +55,9 @@ class Parser(argparse.ArgumentParser):
         raise SystemExit(2)
 
 
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+
 def parser() -> Parser:
     """The command line."""
     top = Parser(prog="python -m golden_vectors", description=__doc__)
@@ -66,6 +69,14 @@ def parser() -> Parser:
     both.add_argument("--model-int8", type=Path, default=MODEL_INT8, help="int8 model (default: the blessed one)")
     both.add_argument("--vectors", type=Path, default=DIRECTORY, help="folder of the vectors")
 
+    _add_vectors(commands, both)
+    _add_board(commands, both)
+    _add_report(commands, models)
+    return top
+
+
+def _add_vectors(commands: Commands, both: Parser) -> None:
+    """generate and verify."""
     command = commands.add_parser("generate", parents=[both], help="write the vectors, or check that they are current")
     command.add_argument("--check", action="store_true", help="write nothing; exit 1 at the first file that differs")
     command.add_argument("--format", choices=FORMATS, help="do not write the vectors but export them: see --out")
@@ -83,6 +94,9 @@ def parser() -> Parser:
     command.add_argument("--html", type=named_path, metavar="OUT.html", help="page of the first differences to write")
     command.set_defaults(run=run_verify)
 
+
+def _add_board(commands: Commands, both: Parser) -> None:
+    """selftest, count and memory: what is about the Cortex-M7."""
     command = commands.add_parser("selftest", parents=[both], help="image of a Cortex-M7 that carries vectors inside")
     command.add_argument("--part", choices=PARTS, default=DEFAULT_PART, help="microcontroller (default: %(default)s)")
     command.add_argument("--compiler", choices=tuple(COMPILERS), default="zig", help="(default: %(default)s)")
@@ -99,6 +113,16 @@ def parser() -> Parser:
     command.add_argument("--bless", action="store_true", help="write them where firmware_sim --part reads them")
     command.set_defaults(run=run_count)
 
+    command = commands.add_parser("memory", help="flash, RAM, code and stack of the image for a Cortex-M7")
+    command.add_argument("--model", type=Path, help="model (default: the blessed one of the scheme)")
+    command.add_argument("--scheme", choices=SCHEMES, default=SCHEMES[0], help="default: %(default)s")
+    command.add_argument("--part", choices=PARTS, default=DEFAULT_PART, help="default: %(default)s")
+    command.add_argument("--compiler", choices=tuple(COMPILERS), default="zig", help="default: %(default)s")
+    command.set_defaults(run=run_memory)
+
+
+def _add_report(commands: Commands, models: Parser) -> None:
+    """report."""
     command = commands.add_parser("report", parents=[models], help="enhance a recording on two engines, picture page")
     command.add_argument("recording", type=Path, help="WAV or FLAC")
     command.add_argument(
@@ -110,14 +134,6 @@ def parser() -> Parser:
     )
     command.add_argument("--page", type=named_path, metavar="OUT.html", help="picture page to write")
     command.set_defaults(run=run_report)
-
-    command = commands.add_parser("memory", help="flash, RAM, code and stack of the image for a Cortex-M7")
-    command.add_argument("--model", type=Path, help="model (default: the blessed one of the scheme)")
-    command.add_argument("--scheme", choices=SCHEMES, default=SCHEMES[0], help="default: %(default)s")
-    command.add_argument("--part", choices=PARTS, default=DEFAULT_PART, help="default: %(default)s")
-    command.add_argument("--compiler", choices=tuple(COMPILERS), default="zig", help="default: %(default)s")
-    command.set_defaults(run=run_memory)
-    return top
 
 
 def _count(what: str, text: str) -> int:

@@ -80,13 +80,13 @@ def require_current(vectors: Iterable[Vector], graphs: Graphs) -> None:
     """
     cases = {case.id: case for case in CASES}
     for vector in vectors:
-        wrong = _stale(vector, cases[vector.id], graphs) if vector.id in cases else []
+        wrong = stale(vector, cases[vector.id], graphs) if vector.id in cases else []
         if wrong:
             names = ", ".join(wrong)
             raise WitnessError(f"vector {vector.id}: {names}: not as its case makes it: see `generate --check`")
 
 
-def _stale(vector: Vector, case: Case, graphs: Graphs) -> list[str]:
+def stale(vector: Vector, case: Case, graphs: Graphs) -> list[str]:
     """Keys of the header and arrays that are not as the case makes them, as far as that is quick to know."""
     if isinstance(case, StreamCase) and "input_pcm" in vector.arrays:
         return [] if np.array_equal(vector.arrays["input_pcm"], case.pcm()) else ["input_pcm"]

@@ -199,8 +199,8 @@ def loop_at(graph: Graph | None, start: Start) -> FrameLoop:
     return loop
 
 
-def replay(graph: Graph | None, path: Path, seed: int) -> None:
-    """A random start through both; raises FuzzError at the first value that differs."""
+def replay(graph: Graph | None, path: Path, seed: int) -> int:
+    """A random start through both: hops that were compared; raises FuzzError at the first value that differs."""
     start = random_start(graph, seed)
     stdin = b"".join(
         start.states[i].tobytes()
@@ -213,6 +213,7 @@ def replay(graph: Graph | None, path: Path, seed: int) -> None:
     for index, (held, pcm) in enumerate(zip(start.held, start.pcm, strict=True)):
         taps = (loop.hold_hop if held else loop.process_hop)(pcm).taps
         _compare(f"seed {seed}, hop {index}", loop, taps, after[index], start.parameters)
+    return len(start.held) * STREAMS
 
 
 def _compare(where: str, loop: FrameLoop, taps: dict[str, Ints], found: npt.NDArray[Any], wanted: Parameters) -> None:

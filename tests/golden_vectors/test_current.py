@@ -14,6 +14,7 @@ import pytest
 
 from golden_vectors import generate
 from golden_vectors.__main__ import MODEL, MODEL_INT8, main
+from golden_vectors.cases import CASES
 from golden_vectors.errors import WitnessError
 from golden_vectors.files import DIRECTORY, load
 from golden_vectors.vector import Vector
@@ -33,8 +34,9 @@ def cut(vector: Vector, **header: Any) -> Vector:
 
 
 def test_committed_vectors_are_what_their_cases_make() -> None:
-    names = ("word_mulhi_i32", "op_tanh_int8", "silence", "network_extreme_int8")
-    generate.require_current([committed(name) for name in names], GRAPHS)
+    cases = {case.id: case for case in CASES}
+    for name in ("word_mulhi_i32", "op_tanh_int8", "silence"):
+        assert generate.stale(committed(name), cases[name], GRAPHS) == []
 
 
 @pytest.mark.parametrize(

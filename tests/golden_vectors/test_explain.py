@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -26,54 +24,22 @@ from golden_vectors.executors.litert import LiteRt
 from golden_vectors.executors.numpy_reference import NumpyReference
 from golden_vectors.executors.onnxruntime import OnnxReference, OnnxRuntime
 from golden_vectors.executors.tflm import TfliteMicro
-from golden_vectors.explain import Explanation, explanations, lines
+from golden_vectors.explain import Explanation, lines
 from golden_vectors.first_op import EQUAL, HIDDEN, REFERENCE, revealed, stream_codes
 from golden_vectors.generate import build
 from golden_vectors.kinds.stream import stream_input
 from golden_vectors.kinds.unit import UnitCase
 from golden_vectors.signals import PROFILE
 from golden_vectors.units import UNITS
-from golden_vectors.verify import Bench, Outcome
+from golden_vectors.verify import Bench
+from tests.golden_vectors.explaining import NETWORKS, bench_of, explained, operation, sources
 from tests.golden_vectors.models import small_graph, small_graphs
 from tests.test_gates_bite import ChangedInput, FaultyGraph, FlippedWeight, ForgetfulNetwork
-
-NETWORKS = ("network_speech_int16x8", "network_speech_int8")
-
-
-def bench_of(*ids: str) -> Bench:
-    """Vectors of the small models; the reference computes what it needs now, before a fault is planted."""
-    graphs = small_graphs()
-    bench = Bench([build(case, graphs) for case in CASES if case.id in ids], graphs, steps=20)
-    for vector in bench.vectors:
-        if vector.kind == "stream":
-            assert bench.reference_taps(vector) is not None
-    assert set(bench.closed_loop) == set(graphs)
-    return bench
 
 
 @pytest.fixture(scope="module")
 def bench() -> Bench:
     return bench_of("speech_rain", "speech_int8", *NETWORKS)
-
-
-def explained(bench: Bench, engine: Executor) -> dict[str, Explanation]:
-    """Case -> its explanation, for everything that turned red."""
-    outcome = Outcome([engine.name])
-    bench.run(engine, outcome)
-    found = explanations(bench, [engine], outcome)
-    assert set(found) == set(outcome.failures), [cell.first for cell in outcome.failures.values()]
-    return {explanation.first.case: explanation for explanation in found.values()}
-
-
-def operation(found: Explanation) -> tuple[str, str]:
-    """Kind and tensor of the first op."""
-    assert found.op is not None, found.note
-    return found.op.op.kind, found.op.difference.tap
-
-
-def sources(found: Explanation) -> list[str]:
-    """Files and names, without their lines."""
-    return [f"{source.file} {source.name}" for source in found.sources]
 
 
 # ---------------------------------------------------------------- the op
@@ -330,49 +296,6 @@ def test_a_wrong_word_is_named_with_its_inputs_and_its_function() -> None:
     assert all(f" = {value} (0x" in found.note for value in given)
     assert sources(found) == ["firmware_sim/fixed.py srdhm", "firmware/fixed.h stapes_srdhm"]
     assert [row.step for row in found.neighbours] == [4, 5, 6]
-
-
-# ---------------------------------------------------------------- the C
-
-
-def altered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, right: str, wrong: str) -> None:
-    """The firmware is built from a copy in which one piece of text is another, and quickly."""
-    firmware = tmp_path / "firmware"
-    shutil.copytree(cc.FIRMWARE, firmware)
-    text = (firmware / file).read_text()
-    assert text.count(right) == 1
-    (firmware / file).write_text(text.replace(right, wrong))
-    monkeypatch.setattr(cc, "FIRMWARE", firmware)
-    monkeypatch.setattr(cc, "INCLUDES", (firmware, firmware / "cmsis_stubs", firmware / "port" / "host"))
-    monkeypatch.setattr(cc, "BUILD", tmp_path / "build")
-    monkeypatch.setattr(cc, "optimised", lambda command: ("-O0",))
-
-
-def test_an_altered_line_of_a_kernel_is_named_by_op_and_c_function(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    altered(
-        tmp_path, monkeypatch, "nn_elementwise.h", "stapes_each_i16(stapes_difference", "stapes_each_i16(stapes_sum"
-    )
-    only = Bench([v for v in bench.vectors if v.id == "network_speech_int16x8"], {"int16x8": small_graph("int16x8")}, 9)
-    found = explained(only, CHost())["network_speech_int16x8"]
-    assert operation(found) == ("SUB", "gru0_h_minus_n")
-    assert sources(found)[-1] == "firmware/nn_elementwise.h stapes_sub_i16"
-
-
-def test_an_altered_line_of_a_stage_is_named_by_its_c_function(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    right, wrong = (
-        "stapes_mul_q15(spectrum_q30[k].im, gain_q15[k])",
-        "stapes_mul_q15(spectrum_q30[k].im, gain_q15[k]) + 1",
-    )
-    altered(tmp_path, monkeypatch, "stft.c", right, wrong)
-    found = explained(Bench([v for v in bench.vectors if v.id == "speech_rain"], bench.graphs, 9), CHost())[
-        "speech_rain"
-    ]
-    assert (found.place.tap, found.place.index) == ("enhanced_q30", (0, 1))
-    assert sources(found)[-1] == "firmware/stft.c stapes_apply_gain"
 
 
 # ---------------------------------------------------------------- the block

@@ -166,6 +166,14 @@ def test_the_door_prints_the_table_and_writes_the_agreement(
     }
 
 
+def test_a_part_of_the_engines_writes_no_agreement(
+    evidence: Evidence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, NumpyReference(), Absent())
+    assert run(evidence, tmp_path, "--on", "numpy") == 0
+    assert not (tmp_path / "agreement.json").exists()
+
+
 def test_the_door_fails_with_the_first_difference_on_stderr(
     evidence: Evidence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
