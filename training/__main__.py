@@ -7,12 +7,15 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from firmware_sim.contract import ContractError
 from firmware_sim.graph import GraphError
 from training.datasets import CorpusError, add_dataset_arguments, recordings_from_arguments
 from training.files import RunError, named_path, refuse_folder
+
+if TYPE_CHECKING:
+    from training.settings import FitSettings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # measured: this GRU is slower on two threads than on one
 
@@ -91,6 +94,7 @@ def _fit_door(parser: argparse.ArgumentParser) -> None:
     add("--patience", type=int, default=0, help="stop after so many validations without a better one (0: never)")
     add("--seed", type=int, default=0, help="initial weights and mixtures (%(default)s)")
     add("--threads", type=at_least_one, default=1, help="threads of torch (%(default)s)")
+    add("--quantized", action="store_true", help="round as the device does; with --start-from of a float run")
     add("--resume", action="store_true", help="go on from the checkpoint in --folder")
     add("--start-from", type=named_path, help="begin with the weights of another run's checkpoint")
     add("--export-only", action="store_true", help="write --student from the best checkpoint so far; do not train")
@@ -100,15 +104,31 @@ def _fit_door(parser: argparse.ArgumentParser) -> None:
 def _fit(arguments: argparse.Namespace) -> int:
     import torch
 
+    from training.distributed import world
     from training.fit import fit, hand_off
-    from training.settings import FitSettings
 
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)
     refuse_folder(arguments.student)
-    settings = FitSettings(
+    with world() as here:
+        settings = _fit_settings(arguments, here.size)
+        recordings = recordings_from_arguments(arguments)
+        if not arguments.export_only:
+            fit(recordings, settings, arguments.folder, arguments.resume, arguments.start_from, here)
+        if here.leads:
+            hand_off(arguments.folder, arguments.student, recordings)
+            print(f"wrote {arguments.student}")
+    return 0
+
+
+def _fit_settings(arguments: argparse.Namespace, ranks: int) -> FitSettings:
+    from training.settings import FitSettings
+
+    return FitSettings(
         design=arguments.design,
         hidden=arguments.hidden,
+        quantized=arguments.quantized,
+        ranks=ranks,
         loss=arguments.loss,
         schedule=arguments.schedule,
         learning_rate=arguments.learning_rate,
@@ -118,12 +138,6 @@ def _fit(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         patience=arguments.patience,
     )
-    recordings = recordings_from_arguments(arguments)
-    if not arguments.export_only:
-        fit(recordings, settings, arguments.folder, resume=arguments.resume, start_from=arguments.start_from)
-    hand_off(arguments.folder, arguments.student, recordings)
-    print(f"wrote {arguments.student}")
-    return 0
 
 
 def _evaluate_door(parser: argparse.ArgumentParser) -> None:

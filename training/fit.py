@@ -21,6 +21,7 @@ from firmware_sim.reading import one_line
 from training.audio import RATE_HZ
 from training.datasets import Recording
 from training.designs import Design
+from training.distributed import World
 from training.files import RunError
 from training.frontend import OverlapAdd, total_gain
 from training.handoff import calibration, digest_of, save_student
@@ -28,6 +29,7 @@ from training.losses import make_loss
 from training.metrics import pesq_wb, si_sdr_db
 from training.mixing import RecordingPool
 from training.progress import Report
+from training.qat import QuantizedStudent, fold
 from training.runs import (
     BEST,
     CHECKPOINT,
@@ -57,13 +59,15 @@ def gain_of(chunk: Chunk, mask: torch.Tensor, design: Design) -> torch.Tensor:
 
 
 class Trainer:
-    """Model, optimiser and progress of one run."""
+    """Model, optimiser and progress of one run; `network` is the student, or the student as the device rounds it."""
 
-    def __init__(self, settings: FitSettings) -> None:
+    def __init__(self, settings: FitSettings, world: World | None = None) -> None:
         torch.manual_seed(settings.seed)
         self.settings = settings
+        self.world = world or World()
         self.design = settings.front_end
         self.student = Student(shape_for(self.design, settings.hidden))
+        self.network: nn.Module = QuantizedStudent(self.student) if settings.quantized else self.student
         self.loss = make_loss(settings.loss)
         self.overlap_add = OverlapAdd(self.design)
         self.optimizer = torch.optim.AdamW(
@@ -78,7 +82,7 @@ class Trainer:
         past: list[torch.Tensor] = []
         level = torch.from_numpy(block.level)[:, None]
         for chunk in chunks(block, self.settings.chunk_frames):
-            mask, state = self.student(chunk.x, state)
+            mask, state = self.network(chunk.x, state)
             audio, tail = self.overlap_add(chunk.spectrum * gain_of(chunk, mask, self.design), tail)
             pair = [audio / level, chunk.clean / level]
             pair = (
@@ -105,6 +109,7 @@ class Trainer:
         for loss, _ in self.stream(block):
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
+            self.world.average_gradients(self.student.parameters())
             nn.utils.clip_grad_norm_(self.student.parameters(), self.settings.clip_norm)
             self.optimizer.step()
             self.progress.step += 1
@@ -141,7 +146,9 @@ class Trainer:
 
     def audio_hours(self) -> float:
         """Audio heard so far, with what the first weights had heard."""
-        return self.progress.hours_before + self.progress.block * self.settings.streams * self.settings.seconds / 3600
+        settings = self.settings
+        hours_a_block = settings.ranks * settings.streams * settings.seconds / 3600
+        return self.progress.hours_before + self.progress.block * hours_a_block
 
     def share_done(self) -> float:
         """Share of the budget that is used, in [0, 1]."""
@@ -175,6 +182,8 @@ class Trainer:
         saved = load_checkpoint(path)
         with taking(path):
             self.student.load_state_dict(saved["student"])
+            if self.settings.quantized:
+                fold(self.student)
             other = Trainer(FitSettings(**saved["settings"]))
             other.progress = Progress(**saved["progress"])
             self.progress.hours_before = other.audio_hours()
@@ -200,15 +209,18 @@ def fit(
     folder: Path,
     resume: bool = False,
     start_from: Path | None = None,
+    world: World | None = None,
 ) -> Trainer:
     """Train until the budget or the patience ends; the trainer returned holds the best weights.
 
     folder      where checkpoint.pt, best.pt, log.csv and loss.png go
     resume      go on from folder's checkpoint.pt
     start_from  checkpoint of another run whose weights this one begins with
+    world       this process among those that torchrun started
     raises      RunError: cannot start, resume or write; CorpusError: no usable recordings
     """
-    trainer = Trainer(settings)
+    world = world or World()
+    trainer = Trainer(settings, world)
     if resume:
         trainer.load(folder / CHECKPOINT)
     elif (folder / CHECKPOINT).exists():
@@ -223,8 +235,10 @@ def fit(
         0,
     )
     blocks = BlockSettings(settings.streams, settings.seconds, settings.seed, design=settings.front_end)
-    with BlockProducer(recordings, blocks) as producer, Report() as report:
+    with BlockProducer(recordings, blocks, stride=world.size) as producer, Report(quiet=not world.leads) as report:
         _run(trainer, producer, validation, folder, report)
+    if not world.leads:
+        return trainer
     trainer.student.load_state_dict(load_checkpoint(folder / BEST)["student"])
     return trainer
 
@@ -240,11 +254,14 @@ def hand_off(folder: Path, path: Path, recordings: list[Recording]) -> None:
         trainer.student.load_state_dict(saved["student"])
         trainer.progress = Progress(**saved["progress"])
         settings, progress, hours = trainer.settings, trainer.progress, trainer.audio_hours()
+    if isinstance(trainer.network, QuantizedStudent):
+        trainer.network.write_back()
     speech = [row for row in recordings if row.split == "train" and row.kind == "speech"]
     provenance = {
         "corpus": digest_of(recordings),
         "seed": settings.seed,
         "loss": settings.loss,
+        "quantized": settings.quantized,
         "schedule": settings.schedule,
         "learning_rate": settings.learning_rate,
         "blocks": progress.block,
@@ -258,26 +275,33 @@ def hand_off(folder: Path, path: Path, recordings: list[Recording]) -> None:
 
 
 def _run(trainer: Trainer, producer: BlockProducer, validation: Block, folder: Path, report: Report) -> None:
-    settings, progress = trainer.settings, trainer.progress
+    settings, progress, world = trainer.settings, trainer.progress, trainer.world
     clock = saved = time.monotonic()
     ended = trainer.share_done() >= 1.0
     while not ended:
         rate = trainer.learning_rate()
-        row = {"loss": trainer.train_block(producer.block(progress.block)), "learning_rate": rate}
+        row = {"loss": trainer.train_block(producer.block(world.block(progress.block))), "learning_rate": rate}
         now = time.monotonic()
-        progress.elapsed_s += now - clock
+        progress.elapsed_s = world.agree(progress.elapsed_s + now - clock)
         clock = now
         ended = trainer.share_done() >= 1.0
         if ended or progress.block % settings.validation_blocks == 0:
-            row |= trainer.validate(validation)
-            if trainer.judge(row["validation_loss"]):
-                trainer.save(folder / BEST)
+            row |= _validated(trainer, validation, folder)
             ended = ended or 0 < settings.patience <= progress.stale
         place = {"block": progress.block, "step": progress.step, "minutes": progress.elapsed_s / 60}
         progress.rows.append(place | {"audio_hours": trainer.audio_hours()} | row)
         report.row(progress.rows[-1], trainer.share_done(), keep="validation_loss" in row)
-        if ended or now - saved >= 60 * settings.checkpoint_minutes:
+        if world.leads and (ended or now - saved >= 60 * settings.checkpoint_minutes):
             saved = now
             trainer.save(folder / CHECKPOINT)
             write_log(folder / LOG, progress.rows)
             write_plot(folder / PLOT, progress.rows)
+
+
+def _validated(trainer: Trainer, validation: Block, folder: Path) -> dict[str, float]:
+    """Scores of rank 0; every rank judges by its loss, and the best weights so far are kept."""
+    scores = trainer.validate(validation) if trainer.world.leads else {"validation_loss": math.nan}
+    best = trainer.judge(trainer.world.agree(scores["validation_loss"]))
+    if best and trainer.world.leads:
+        trainer.save(folder / BEST)
+    return scores

@@ -17,10 +17,13 @@ def line_of(row: Mapping[str, float]) -> str:
 
 
 class Report:
-    """Context manager; every `row` goes to the bar's text, and becomes a line where there is no terminal."""
+    """Context manager; every `row` goes to the bar's text, and becomes a line where there is no terminal.
 
-    def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(soft_wrap=True, highlight=False, stderr=True)
+    quiet   shows nothing
+    """
+
+    def __init__(self, console: Console | None = None, quiet: bool = False) -> None:
+        self.console = console or Console(soft_wrap=True, highlight=False, stderr=True, quiet=quiet)
         self._bar = Progress(
             BarColumn(),
             TaskProgressColumn(),

@@ -20,6 +20,8 @@ class FitSettings:
     """Everything that decides a run; saved with it.
 
     design              name of the front end; hidden: units of each GRU layer
+    quantized           the forward pass rounds as the device does
+    ranks               processes that train together, each on blocks of its own
     blocks, minutes     budget: whichever is reached first ends the run, and the cosine ends with it; 0 = not set
     streams, seconds    size of a block; chunk_frames of it make one step
     patience            validations without a better one before the run stops early; 0 = never
@@ -29,6 +31,8 @@ class FitSettings:
 
     design: str = "default"
     hidden: int = 120
+    quantized: bool = False
+    ranks: int = 1
     loss: str = "perceptual"
     schedule: str = "cosine"
     learning_rate: float = 3e-3

@@ -155,9 +155,15 @@ def _work(index: int) -> Block:
 
 
 class BlockProducer:
-    """Renders the next block in another process while this one trains; a context manager."""
+    """Renders the next block in another process while this one trains; a context manager.
 
-    def __init__(self, recordings: list[Recording], settings: BlockSettings, mix: MixSettings | None = None) -> None:
+    stride   from a block to the one that will be asked for next
+    """
+
+    def __init__(
+        self, recordings: list[Recording], settings: BlockSettings, mix: MixSettings | None = None, stride: int = 1
+    ) -> None:
+        self.stride = stride
         self._executor = ProcessPoolExecutor(
             max_workers=1,
             mp_context=multiprocessing.get_context("spawn"),
@@ -175,11 +181,11 @@ class BlockProducer:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def block(self, index: int) -> Block:
-        """Block `index`, waiting for it if need be; the one after it is started.
+        """Block `index`, waiting for it if need be; the one a stride after it is started.
 
         raises   CorpusError and others from rendering, as they happened in the process
         """
-        for wanted in (index, index + 1):
+        for wanted in (index, index + self.stride):
             if wanted not in self._pending:
                 self._pending[wanted] = self._executor.submit(_work, wanted)
         return self._pending.pop(index).result()
