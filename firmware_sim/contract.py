@@ -78,6 +78,7 @@ class Profile:
     wiener_floor_q15: int = WIENER_FLOOR_Q15
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "bands", tuple((count, width) for count, width in self.bands))  # JSON has lists
         n = self.analysis_samples
         if n < 32 or n > 1024 or n & (n - 1):
             raise ContractError(f"profile {self.name}: analysis {n} is not a power of two in [32, 1024]")
