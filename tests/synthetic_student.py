@@ -13,7 +13,6 @@ from firmware_sim.contract import PROFILES, Profile
 from firmware_sim.fixed import Ints
 
 
-
 def meta_of(profile: Profile) -> dict[str, Any]:
     """What a hand-off says of itself."""
     floor = profile.wiener_floor_q15

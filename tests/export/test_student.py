@@ -10,6 +10,7 @@ import pytest
 
 from export.provenance import ExportError
 from export.student import FloatNetwork, expected_shapes, fold_layer_norm, load_student, real_features
+from firmware_sim.contract import PROFILES
 from tests.synthetic_student import META, save_student, synthetic_student
 
 
