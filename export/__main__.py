@@ -31,10 +31,16 @@ from firmware_sim.graph import SCHEMES, Graph, GraphError
 
 MODELS = Path(graph_module.__file__).parent
 BLESSED = {"int16x8": MODELS / "model.npz", "int8": MODELS / "model_int8.npz"}
-"""The committed graphs: the default of every door."""
+"""The committed graphs of the base student, by scheme: the default of every door."""
+COMPACT = MODELS / "model_compact.npz"
+"""The committed graph of the compact student, int16x8."""
+BASE_NAME, COMPACT_NAME = "base", "compact"
 TARGETS = ("graph", "onnx", "tflite", "c", "ranges")
 REPORTED = ("h0_next", "h1_next", "fc1", "mask")
 """Tensors whose distance from the float student is printed."""
+
+
+BLESS = "a student's graphs, both schemes, become the defaults; `--bless compact`: its int16x8 graph the compact one"
 
 
 class Parser(argparse.ArgumentParser):
@@ -65,7 +71,7 @@ def parser() -> Parser:
     p.add_argument("--out", type=named_folder, default=Path("build"), help="folder to write to (default: build)")
     p.add_argument("--per-channel", action="store_true", help="a student's weights: one scale per output")
     p.add_argument("--paired", action="store_true", help="c: weights for the Cortex-M's dual multiply-accumulate")
-    p.add_argument("--bless", action="store_true", help="a student's graphs, both schemes, become the defaults")
+    p.add_argument("--bless", nargs="?", const=BASE_NAME, choices=(BASE_NAME, COMPACT_NAME), help=BLESS)
     return p
 
 
@@ -78,8 +84,8 @@ def is_graph(source: Path) -> bool:
         return False
 
 
-def obtain_graph(arguments: argparse.Namespace, console: Console) -> tuple[Graph, dict[str, Graph]]:
-    """The graph to translate, quantized from a student if that is the source, and the graphs to bless."""
+def obtain_graph(arguments: argparse.Namespace, console: Console) -> tuple[Graph, dict[Path, Graph]]:
+    """The graph to translate, quantized from a student if that is the source, and the graphs to bless by their file."""
     source: Path = arguments.source or BLESSED[arguments.scheme or "int16x8"]
     if arguments.source is None or is_graph(source):
         if arguments.bless or arguments.per_channel:
@@ -96,13 +102,14 @@ def obtain_graph(arguments: argparse.Namespace, console: Console) -> tuple[Graph
         return graph, {}
     student = load_student(source)
     wanted = arguments.scheme or "int16x8"
-    names = SCHEMES if arguments.bless else (wanted,)
+    places = {BASE_NAME: BLESSED, COMPACT_NAME: {"int16x8": COMPACT}}.get(arguments.bless, {})
+    names = dict.fromkeys((wanted, *places))
     try:
-        graphs = quantize_all(student, names, arguments.per_channel)
+        graphs = quantize_all(student, tuple(names), arguments.per_channel)
     except GraphError as error:
         raise ExportError(f"{source}: cannot be quantized: {error}") from None
     console.print(quality_table({name: measure(graph, student) for name, graph in graphs.items()}))
-    return graphs[wanted], graphs if arguments.bless else {}
+    return graphs[wanted], {path: graphs[name] for name, path in places.items()}
 
 
 def refuse_to_replace_the_source(source: Path | None, files: dict[Path, bytes]) -> None:
@@ -190,18 +197,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console()
     try:
         graph, blessed = obtain_graph(arguments, console)
-        prove(arguments.source or BLESSED[graph.scheme], list(({graph.scheme: graph} | blessed).values()), console)
+        graphs = {each.digest: each for each in (graph, *blessed.values())}
+        prove(arguments.source or BLESSED[graph.scheme], list(graphs.values()), console)
         files = translate(graph, arguments.to, arguments.paired)
         files["manifest.json"] = provenance.manifest(graph, files, arguments.out)
         written = {arguments.out / name: data for name, data in files.items()}
-        written |= {BLESSED[name]: blessed_graph.to_bytes() for name, blessed_graph in blessed.items()}
+        written |= {path: blessed_graph.to_bytes() for path, blessed_graph in blessed.items()}
         refuse_to_replace_the_source(arguments.source, written)
         write_all(written)
     except (ExportError, GraphError) as error:
         print(f"stapes export: {error}", file=sys.stderr)
         return 1
-    for name, blessed_graph in blessed.items():
-        console.print(f"blessed {BLESSED[name].name}: {blessed_graph.digest}", highlight=False)
+    for path, blessed_graph in blessed.items():
+        console.print(f"blessed {path.name}: {blessed_graph.digest}", highlight=False)
     console.print(file_table(arguments.out, files))
     if "c" in arguments.to:
         console.print(memory_table(memory_map(graph, PROFILES[graph.meta["profile"]], arguments.paired)))

@@ -58,7 +58,7 @@ def total(rows: Rows) -> int:
 
 def state_buffers(profile: Profile) -> dict[str, tuple[int, int]]:
     """Bytes and alignment of the members of stapes_state_t before and after the network, in order."""
-    n, hop, bins = profile.analysis_samples, profile.hop_samples, profile.bins
+    n, hop, bins, bands = profile.analysis_samples, profile.hop_samples, profile.bins, profile.band_count
     return {
         "frame_q30": (4 * n, 4),
         "spectrum_q30": (8 * bins, 4),
@@ -67,17 +67,18 @@ def state_buffers(profile: Profile) -> dict[str, tuple[int, int]]:
         "xi_uq16": (4 * bins, 4),
         "likelihood_q16": (8, 8),
         "vad": (4, 4),
+        "raw_gain_q15": (2 * bins, 2),
         "wiener_gain_q15": (2 * bins, 2),
-        "feature_q16": (4 * bins, 4),
-        "x_q11": (2 * bins, 2),
-        "mask_q15": (2 * bins, 2),
+        "feature_q16": (4 * bands, 4),
+        "x_q11": (2 * profile.inputs, 2),
+        "mask_q15": (2 * bands, 2),
         "gain_q15": (2 * bins, 2),
         "enhanced_q30": (8 * bins, 4),
         "frame_out": (4 * n, 4),
         "pcm": (2 * hop, 2),
         "history": (2 * n, 2),
         "overlap": (4 * hop, 4),
-        "wiener": (-(-(20 * bins + 4) // 8) * 8, 8),
+        "wiener": (-(-(24 * bins + 4) // 8) * 8, 8),
         "network": (0, 4),
         "parameters": (8, 2),
         "counters": (64, 4),

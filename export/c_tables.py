@@ -14,6 +14,7 @@ from firmware_sim.activations import SIGMOID_UQ16
 from firmware_sim.contract import Parameters, Profile, q
 from firmware_sim.frame_loop import default_parameters
 from firmware_sim.graph import Graph
+from firmware_sim.wiener import GAMMA_BITS
 
 
 class Tables:
@@ -82,6 +83,10 @@ def _constants(profile: Profile, defaults: Parameters) -> dict[str, tuple[int, s
         "HOP_SAMPLES": profile.hop_samples,
         "SYNTHESIS_SAMPLES": profile.synthesis_samples,
         "BINS": profile.bins,
+        "BANDS": profile.band_count,
+        "INPUTS": profile.inputs,
+        "GAIN_CHANNEL": int(profile.gain_channel),
+        "TRACKER_SPP": int(profile.noise_tracker == "spp"),
         "FFT_LOG2": profile.fft_log2,
         "RADIX4_LENGTH": half if (half.bit_length() - 1) % 2 == 0 else half // 2,
         "BIT_REVERSAL_PAIRS": len(bit_reversal_pairs(half)),
@@ -93,6 +98,7 @@ def _constants(profile: Profile, defaults: Parameters) -> dict[str, tuple[int, s
         "NOISE_MIN": contract.NOISE_MIN,
         "NOISE_MIN_LOG2": contract.NOISE_MIN.bit_length() - 1,
         "VAD_THRESHOLD_Q16": contract.VAD_THRESHOLD_Q16,
+        "GAMMA_BITS": GAMMA_BITS,
         "FEATURE_LIMIT_Q11": contract.FEATURE_LIMIT_Q11,
     }
     unsigned = {
@@ -104,9 +110,15 @@ def _constants(profile: Profile, defaults: Parameters) -> dict[str, tuple[int, s
         "DECISION_DIRECTED_Q31": contract.DECISION_DIRECTED_Q31,
         "DECISION_INNOVATION_Q31": contract.DECISION_INNOVATION_Q31,
         "LN2_Q31": contract.LN2_Q31,
+        "PRESENCE_MEMORY_Q31": contract.PRESENCE_MEMORY_Q31,
+        "PRESENCE_INNOVATION_Q31": contract.PRESENCE_INNOVATION_Q31,
+        "PRESENCE_LIMIT_Q31": contract.PRESENCE_LIMIT_Q31,
+        "ABSENCE_MIN_UQ16": contract.ABSENCE_MIN_UQ16,
+        "SPP_INNOVATION_Q31": contract.SPP_INNOVATION_Q31,
         "GAMMA_MAX_UQ16": contract.GAMMA_MAX_UQ16,
         "LEARN_WEIGHT_Q31": q(1.0 / profile.noise_init_hops, 31, bits=32),
         "BINS_INVERSE_Q31": q(1.0 / profile.bins, 31, bits=32),
+        "BANDS_INVERSE_Q31": q(1.0 / profile.band_count, 31, bits=32),
         "LAYER_NORM_EPSILON_Q24": contract.LAYER_NORM_EPSILON_Q24,
     }
     return {
@@ -140,6 +152,9 @@ def _tables(profile: Profile) -> dict[str, tuple[str, Any, str]]:
             "Split of the real FFT: (1 - sin t)/2, -cos(t)/2, (1 + sin t)/2.",
         ),
         "bit_reversal": ("uint16", np.array(bit_reversal_pairs(n // 2)), "Places that a bit reversal exchanges."),
+        "band_width": ("uint8", np.array(profile.band_widths), "Bins of each band, in order."),
+        "band_inverse_q31": ("uint32", tables.band_inverse_q31(profile), "1 / bins of each band."),
+        "absence_uq16": ("uint16", tables.ABSENCE_UQ16, "Absence of speech at an a-posteriori SNR of i/16."),
         "reciprocal_uq16": ("uint16", tables.RECIPROCAL_UQ16, "First guess of a reciprocal, relative error <= 2^-9."),
         "log2_q24": ("int32", tables.LOG2_Q24, "log2(1 + i/256)."),
         "sqrt_uq16": ("uint16", tables.SQRT_UQ16, "sqrt(i/256), start of a square root."),

@@ -258,9 +258,9 @@ void stapes_network_step(stapes_network_t *net, stapes_counter_t *counter)
 
 void stapes_network(stapes_network_t *net, const int16_t *x_q11, uint16_t *mask_q15, stapes_counter_t *counter)
 {{
-    stapes_encode_features_{width}(x_q11, net->x, {self.profile.bins}, counter);
+    stapes_encode_features_{width}(x_q11, net->x, {self.profile.inputs}, counter);
     stapes_network_step(net, counter);
-    stapes_decode_mask_{width}({self.writer.place(mask)}, mask_q15, {self.profile.bins});
+    stapes_decode_mask_{width}({self.writer.place(mask)}, mask_q15, {self.profile.band_count});
 }}
 """
 
@@ -293,7 +293,7 @@ void stapes_network(stapes_network_t *net, const int16_t *x_q11, uint16_t *mask_
 {{
     (void)x_q11;
     stapes_network_step(net, counter);
-    for (size_t k = 0; k < STAPES_BINS; k++) {{
+    for (size_t k = 0; k < STAPES_BANDS; k++) {{
         mask_q15[k] = {UNITY_GAIN_Q15}U;
     }}
 }}
@@ -305,8 +305,9 @@ def _check(graph: Graph, profile: Profile) -> None:
     if graph.meta.get("profile") != profile.name:
         raise ContractError(f"the model was made for profile {graph.meta.get('profile')}, not {profile.name}")
     x, mask = graph.inputs[0], graph.outputs[0]
-    if (x.name, mask.name) != ("x", "mask") or x.shape != (profile.bins,) or mask.shape != (profile.bins,):
-        raise GraphError(f"the graph must map x ({profile.bins}) to mask ({profile.bins})")
+    inputs, bands = profile.inputs, profile.band_count
+    if (x.name, mask.name) != ("x", "mask") or x.shape != (inputs,) or mask.shape != (bands,):
+        raise GraphError(f"the graph must map x ({inputs}) to mask ({bands})")
 
 
 # ---------------------------------------------------------------- files

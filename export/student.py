@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from export.provenance import ExportError, sha256
-from firmware_sim.contract import FEATURE_FRACTION_BITS, FEATURE_LIMIT_Q11, PROFILES, UNITY_GAIN_Q15
+from firmware_sim.contract import FEATURE_FRACTION_BITS, FEATURE_LIMIT_Q11, PROFILES, UNITY_GAIN_Q15, Profile
 from firmware_sim.fixed import Ints
 from firmware_sim.reading import DamagedArchive, arrays_of, one_line
 
@@ -35,7 +35,7 @@ class Student:
     """A trained student.
 
     weights  name of torch's state_dict -> float64
-    x_q11    int64 (frames, bins), calibration features before the LayerNorm's affine part
+    x_q11    int64 (frames, inputs), calibration features before the LayerNorm's affine part
     starts   int64, first frame of each calibration stream, ascending from 0
     meta     profile, wiener_floor_q15 and provenance
     sha256   of the file
@@ -48,15 +48,15 @@ class Student:
     sha256: str
 
     def streams(self) -> list[Ints]:
-        """Calibration features per stream, (frames, bins) each."""
+        """Calibration features per stream, (frames, inputs) each."""
         return np.split(self.x_q11, self.starts[1:])
 
 
-def expected_shapes(bins: int, hidden: int) -> dict[str, tuple[int, ...]]:
+def expected_shapes(profile: Profile, hidden: int) -> dict[str, tuple[int, ...]]:
     """Names and shapes of a student's weights."""
-    shapes: dict[str, tuple[int, ...]] = {"norm.weight": (bins,), "norm.bias": (bins,)}
+    shapes: dict[str, tuple[int, ...]] = {"norm.weight": (profile.inputs,), "norm.bias": (profile.inputs,)}
     for layer in range(LAYERS):
-        inputs = bins if layer == 0 else hidden
+        inputs = profile.inputs if layer == 0 else hidden
         shapes |= {
             f"gru.weight_ih_l{layer}": (3 * hidden, inputs),
             f"gru.weight_hh_l{layer}": (3 * hidden, hidden),
@@ -66,8 +66,8 @@ def expected_shapes(bins: int, hidden: int) -> dict[str, tuple[int, ...]]:
     return shapes | {
         "fc1.weight": (hidden, hidden),
         "fc1.bias": (hidden,),
-        "fc2.weight": (bins, hidden),
-        "fc2.bias": (bins,),
+        "fc2.weight": (profile.band_count, hidden),
+        "fc2.bias": (profile.band_count,),
     }
 
 
@@ -95,15 +95,15 @@ def load_student(path: Path) -> Student:
 def _checked(arrays: Mapping[str, npt.NDArray[Any]], digest: str) -> Student:
     """Every array of the hand-off, with the shapes of its profile and values that can be quantized."""
     meta = _checked_meta(arrays)
-    bins = PROFILES[meta["profile"]].bins
+    profile = PROFILES[meta["profile"]]
     recurrent = _array(arrays, "gru.weight_hh_l0")
     if recurrent.ndim != 2 or recurrent.shape[1] < 1:
         raise ExportError(f"gru.weight_hh_l0 has the shape {recurrent.shape}, not (3 * hidden, hidden)")
-    shapes = expected_shapes(bins, recurrent.shape[1])
+    shapes = expected_shapes(profile, recurrent.shape[1])
     weights = {name: _checked_weights(name, _array(arrays, name), shape) for name, shape in shapes.items()}
     x_q11, starts = (_array(arrays, f"calibration_{name}") for name in ("x", "starts"))
-    if x_q11.dtype != np.int16 or x_q11.ndim != 2 or x_q11.shape[1] != bins or not len(x_q11):
-        raise ExportError(f"calibration_x is not int16 (frames, {bins})")
+    if x_q11.dtype != np.int16 or x_q11.ndim != 2 or x_q11.shape[1] != profile.inputs or not len(x_q11):
+        raise ExportError(f"calibration_x is not int16 (frames, {profile.inputs})")
     if (x_q11 < -FEATURE_LIMIT_Q11).any() or (x_q11 >= FEATURE_LIMIT_Q11).any():
         raise ExportError(f"calibration_x leaves [{-FEATURE_LIMIT_Q11}, {FEATURE_LIMIT_Q11})")
     whole = starts.ndim == 1 and starts.dtype.kind in "iu"
@@ -214,7 +214,7 @@ def real_features(x_q11: Ints) -> Floats:
 
 
 def by_step(streams: list[Ints]) -> list[tuple[Ints, npt.NDArray[np.int64]]]:
-    """Streams of any lengths, step by step: features (running, bins) and which streams still run.
+    """Streams of any lengths, step by step: features (running, inputs) and which streams still run.
 
     Streams are ordered longest first, so that those still running are always the first ones.
     """

@@ -19,7 +19,7 @@ stapes_parameters_t stapes_default_parameters(void)
 static void forget(stapes_state_t *state)
 {
     memset(state, 0, offsetof(stapes_state_t, wiener));
-    for (size_t k = 0; k < STAPES_BINS; k++) {
+    for (size_t k = 0; k < STAPES_BANDS; k++) {
         state->mask_q15[k] = STAPES_UNITY_GAIN_Q15; /* in force until the network has run */
     }
     memset(&state->network, 0, sizeof state->network);
@@ -96,6 +96,9 @@ static bool analyse(stapes_state_t *state, const int16_t *in)
     STAPES_MARK(STAPES_WIENER);
     stapes_features(state->power, state->noise, state->wiener_gain_q15, state->feature_q16);
     stapes_layer_norm(state->feature_q16, state->x_q11, &counters[STAPES_FEATURES]);
+    if (STAPES_GAIN_CHANNEL) {
+        stapes_gain_features(state->raw_gain_q15, state->x_q11 + STAPES_INPUTS - STAPES_BANDS);
+    }
     STAPES_MARK(STAPES_FEATURES);
     return initialising;
 }
@@ -156,6 +159,7 @@ static const entry_t LOOP_TAPS[] = {
     ENTRY("xi_uq16", xi_uq16, uint32_t, false),
     ENTRY("likelihood_q16", likelihood_q16, int64_t, true),
     ENTRY("vad", vad, int32_t, true),
+    ENTRY("raw_gain_q15", raw_gain_q15, uint16_t, false),
     ENTRY("wiener_gain_q15", wiener_gain_q15, uint16_t, false),
     ENTRY("feature_q16", feature_q16, int32_t, true),
     ENTRY("x_q11", x_q11, int16_t, true),

@@ -26,9 +26,9 @@ void stapes_window(const int16_t *history, int32_t *frame_q30);
 /* (re^2 + im^2) >> 4 of each bin, [0, 2^57]. */
 void stapes_power(const stapes_complex_t *spectrum_q30, int64_t *power);
 
-/* Gain of each bin: Wiener gain x mask, floored, mixed with the dry signal; round half up, [0, 32768].
+/* Gain of each bin: Wiener gain x mask of its band, floored, mixed with the dry signal; round half up, [0, 32768].
  *
- * mask_q15      NULL: the mask is one
+ * mask_q15      STAPES_BANDS; NULL: the mask is one
  * initialising  the noise estimate is not there yet: audio passes
  */
 void stapes_total_gain(const uint16_t *wiener_gain_q15, const uint16_t *mask_q15,
@@ -80,15 +80,23 @@ bool stapes_wiener(stapes_state_t *state);
 
 /* ---------------------------------------------------------------- features.c */
 
-/* Log2 features before normalisation, q16: bins 1.. log2 of the filtered power; bin 0 the mean log2 noise.
+/* Log2 features before normalisation, q16: bands 1.. mean log2 of the power; band 0 the mean log2 noise of all bins.
  *
- * power     [0, 2^57]
- * noise     [NOISE_MIN, 2^57], as it was used for this hop's gains
- * gain_q15  [0, 32768], Wiener gain
+ * power        [0, 2^57]
+ * noise        [NOISE_MIN, 2^57], as it was used for this hop's gains
+ * gain_q15     [0, 32768], Wiener gain, part of the power; not read where it has a channel of its own
+ * feature_q16  STAPES_BANDS
  */
 void stapes_features(const int64_t *power, const int64_t *noise, const uint16_t *gain_q15, int32_t *feature_q16);
 
-/* (f - mean) / sqrt(variance + 2^-8) over the bins, round half up; values that reach the limit are counted. */
+/* The gain channel: 4 (G - 1/2) of each band's mean gain.
+ *
+ * raw_gain_q15  STAPES_BINS, [0, 32768], Wiener gain before its floor
+ * x_q11         STAPES_BANDS, [-4096, 4096], floor of the rounded mean
+ */
+void stapes_gain_features(const uint16_t *raw_gain_q15, int16_t *x_q11);
+
+/* (f - mean) / sqrt(variance + 2^-8) over the bands, round half up; values that reach the limit are counted. */
 void stapes_layer_norm(const int32_t *feature_q16, int16_t *x_q11, stapes_counter_t *counter);
 
 #endif

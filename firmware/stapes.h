@@ -53,10 +53,11 @@ typedef struct {
 
 /* What the Wiener stage remembers from hop to hop. */
 typedef struct {
-    int64_t noise[STAPES_BINS];       /* noise PSD for the next hop, [NOISE_MIN, 2^57] */
-    int64_t learned[STAPES_BINS];     /* sum of the powers of the initialisation */
-    uint32_t prior_uq16[STAPES_BINS]; /* G^2 gamma of the hop before, [0, 2^31] */
-    int32_t hops;                     /* hops since home; stops at the end of the initialisation */
+    int64_t noise[STAPES_BINS];         /* noise PSD for the next hop, [NOISE_MIN, 2^57] */
+    int64_t learned[STAPES_BINS];       /* sum of the powers of the initialisation */
+    uint32_t prior_uq16[STAPES_BINS];   /* G^2 gamma of the hop before, [0, 2^31] */
+    uint32_t presence_q31[STAPES_BINS]; /* mean presence of speech, [0, 2^31]; 0 with the tracker vad */
+    int32_t hops;                       /* hops since home; stops at the end of the initialisation */
 } stapes_wiener_t;
 
 /* Everything that one ear needs. The first part holds the taps: the results of the last hop, in order. */
@@ -68,10 +69,11 @@ typedef struct {
     uint32_t xi_uq16[STAPES_BINS];
     int64_t likelihood_q16;
     int32_t vad;
+    uint16_t raw_gain_q15[STAPES_BINS]; /* before its floor */
     uint16_t wiener_gain_q15[STAPES_BINS];
-    int32_t feature_q16[STAPES_BINS];
-    int16_t x_q11[STAPES_BINS];
-    uint16_t mask_q15[STAPES_BINS];
+    int32_t feature_q16[STAPES_BANDS];
+    int16_t x_q11[STAPES_INPUTS];
+    uint16_t mask_q15[STAPES_BANDS];
     uint16_t gain_q15[STAPES_BINS];
     stapes_complex_t enhanced_q30[STAPES_BINS];
     int32_t frame_out[STAPES_ANALYSIS_SAMPLES]; /* also the workspace of both transforms */

@@ -34,11 +34,14 @@ void stapes_total_gain(const uint16_t *wiener_gain_q15, const uint16_t *mask_q15
     const bool all_dry = initialising || parameters->bypass;
     const uint32_t dry_q15 = all_dry ? STAPES_UNITY_GAIN_Q15 : parameters->dry_q15;
     const uint32_t wet_share_q15 = STAPES_UNITY_GAIN_Q15 - dry_q15;
-    for (size_t k = 0; k < STAPES_BINS; k++) {
-        const uint32_t mask = mask_q15 != NULL ? mask_q15[k] : STAPES_UNITY_GAIN_Q15;
-        const uint32_t product_q15 = product_of_gains(wiener_gain_q15[k], mask);
-        const uint32_t wet_q15 = product_q15 > floor_q15 ? product_q15 : floor_q15;
-        gain_q15[k] = (uint16_t)(dry_q15 + product_of_gains(wet_q15, wet_share_q15));
+    size_t k = 0;
+    for (size_t band = 0; band < STAPES_BANDS; band++) {
+        const uint32_t mask = mask_q15 != NULL ? mask_q15[band] : STAPES_UNITY_GAIN_Q15;
+        for (const size_t end = k + stapes_band_width[band]; k < end; k++) {
+            const uint32_t product_q15 = product_of_gains(wiener_gain_q15[k], mask);
+            const uint32_t wet_q15 = product_q15 > floor_q15 ? product_q15 : floor_q15;
+            gain_q15[k] = (uint16_t)(dry_q15 + product_of_gains(wet_q15, wet_share_q15));
+        }
     }
 }
 

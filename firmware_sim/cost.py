@@ -157,14 +157,15 @@ def memory(profile: Profile, graph: Graph | None) -> Memory:
     ram = {
         "taps": sum(_width(name) * count for name, count in tap_sizes(profile).items()),
         "history and overlap": 2 * n + 4 * hop,
-        "noise estimate": bins * (8 + 8 + 4) + 4,
+        "noise estimate": bins * (8 + 8 + 4 + 4) + 4,
         "parameters and counters": 8 + 8 * len(STAGES),
     }
     half = n // 2
     flash = {
         "windows": 4 * (n + m),
         "FFT tables": 4 * 2 * (3 * half // 4) + 4 * 3 * half + 2 * 2 * _exchanges(half),
-        "look-up tables": 2 * 256 + 4 * 257 + 2 * 257 + 2 * 256,
+        "bands": (1 + 4) * profile.band_count,
+        "look-up tables": 2 * 256 + 4 * 257 + 2 * 257 + 2 * 257 + 2 * 256,
     }
     if graph is not None:
         ram["network"] = _network_ram(graph)
@@ -197,6 +198,7 @@ def tap_sizes(profile: Profile) -> dict[str, int]:
     n, bins = profile.analysis_samples, profile.bins
     special = {"frame_q30": n, "frame_out": n, "spectrum_q30": 2 * bins, "enhanced_q30": 2 * bins}
     special |= {"likelihood_q16": 1, "vad": 1, "pcm": profile.hop_samples}
+    special |= {"feature_q16": profile.band_count, "x_q11": profile.inputs, "mask_q15": profile.band_count}
     return {name: special.get(name, bins) for name in TAPS if name not in ("h0", "h1")}
 
 

@@ -80,11 +80,11 @@ def mul_q31(x: Ints, y_q31: Ints | int) -> Ints:
     return (x * y_q31 + (1 << 30)) >> 31
 
 
-def mix_q31(x: Ints, x_q31: int, y: Ints, y_q31: int) -> Ints:
+def mix_q31(x: Ints, x_q31: Ints | int, y: Ints, y_q31: Ints | int) -> Ints:
     """x * a + y * b, one rounding (half up), for wide unsigned values.
 
     x, y          int64 [0, 2^61), or above with smaller shares: x * x_q31 + y * y_q31 < 2^92
-    x_q31, y_q31  int [0, 2^31], their sum at most 2^31
+    x_q31, y_q31  [0, 2^31], their sum at most 2^31
     returns       int64 [0, 2^61)
     """
     operations("mac64", 2 * x.size)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from firmware_sim import fft, stft, wiener
 from firmware_sim.contract import STAGES, UNITY_GAIN_Q15, WIENER_ALONE, ContractError, Parameters, Profile
-from firmware_sim.features import features, layer_norm
+from firmware_sim.features import features, gain_features, layer_norm, network_input
 from firmware_sim.fixed import Ints
 from firmware_sim.graph import Graph
 from firmware_sim.meter import Counter, enter_stage
@@ -30,6 +30,7 @@ TAPS = {
     "xi_uq16": "wiener",
     "likelihood_q16": "wiener",
     "vad": "wiener",
+    "raw_gain_q15": "wiener",
     "wiener_gain_q15": "wiener",
     "feature_q16": "features",
     "x_q11": "features",
@@ -49,6 +50,7 @@ TAP_DTYPES: dict[str, npt.DTypeLike] = {
     "xi_uq16": np.uint32,
     "likelihood_q16": np.int64,
     "vad": np.int32,
+    "raw_gain_q15": np.uint16,
     "wiener_gain_q15": np.uint16,
     "x_q11": np.int16,
     "h0": np.int16,
@@ -63,13 +65,14 @@ MAKERS: dict[str, tuple[Callable[..., object], ...]] = {
     "frame_q30": (stft.window,),
     "spectrum_q30": (fft.rfft,),
     "power": (stft.power,),
-    "noise": (wiener.followed_noise, wiener.wiener),
+    "noise": (wiener.followed_noise, wiener.weighted_noise, wiener.wiener),
     "xi_uq16": (wiener.a_priori_snr, wiener.a_posteriori_snr),
-    "likelihood_q16": (wiener.log_likelihood,),
-    "vad": (wiener.wiener,),
-    "wiener_gain_q15": (wiener.wiener, wiener.wiener_ratio),
+    "likelihood_q16": (wiener.log_likelihood, wiener.track_by_presence, wiener.speech_absence),
+    "vad": (wiener.track_by_vad, wiener.track_by_presence),
+    "raw_gain_q15": (wiener.wiener, wiener.wiener_ratio),
+    "wiener_gain_q15": (wiener.wiener,),
     "feature_q16": (features,),
-    "x_q11": (layer_norm,),
+    "x_q11": (layer_norm, gain_features),
     "h0": (Network.step,),
     "h1": (Network.step,),
     "mask_q15": (decode_mask, Network.step),
@@ -143,7 +146,7 @@ class FrameLoop:
         hop, n = self.profile.hop_samples, self.profile.analysis_samples
         self._history = np.zeros((self.streams, n), np.int64)
         self._overlap = np.zeros((self.streams, hop), np.int64)
-        self._mask_q15 = np.full((self.streams, self.profile.bins), UNITY_GAIN_Q15, np.int64)
+        self._mask_q15 = np.full((self.streams, self.profile.band_count), UNITY_GAIN_Q15, np.int64)
         self._wiener.reset()
         if self.network is not None:
             self.network.reset()
@@ -186,6 +189,7 @@ class FrameLoop:
             "wiener.noise": wiener.noise.copy(),
             "wiener.learned": wiener.learned.copy(),
             "wiener.prior_uq16": wiener.prior_uq16.copy(),
+            "wiener.presence_q31": wiener.presence_q31.copy(),
             "wiener.hops": np.full(self.streams, wiener.hops, np.int64),
             **({name: h.copy() for name, h in self.network.state.items()} if self.network is not None else {}),
             "counters": np.stack([np.stack([c.saturations, c.overflows], axis=1) for c in counters], axis=1),
@@ -206,7 +210,8 @@ class FrameLoop:
         taken = {name: np.array(values, np.int64) for name, values in state.items()}
         self._history, self._overlap, self._mask_q15 = taken["history"], taken["overlap"], taken["mask_q15"]
         self._wiener.noise, self._wiener.learned = taken["wiener.noise"], taken["wiener.learned"]
-        self._wiener.prior_uq16, self._wiener.hops = taken["wiener.prior_uq16"], int(hops[0])
+        self._wiener.prior_uq16, self._wiener.presence_q31 = taken["wiener.prior_uq16"], taken["wiener.presence_q31"]
+        self._wiener.hops = int(hops[0])
         if self.network is not None:
             self.network.state = {name: taken[name] for name in self.network.state}
         for stage, counts in zip(STAGES, taken["counters"].swapaxes(0, 1), strict=True):
@@ -257,10 +262,11 @@ class FrameLoop:
         taps["xi_uq16"] = result.xi_uq16
         taps["likelihood_q16"] = result.likelihood_q16
         taps["vad"] = result.vad
+        taps["raw_gain_q15"] = result.raw_gain_q15
         taps["wiener_gain_q15"] = result.gain_q15
         enter_stage("features")
-        taps["feature_q16"] = features(taps["power"], taps["noise"], result.gain_q15)
-        taps["x_q11"] = layer_norm(taps["feature_q16"], self.counters["features"])
+        taps["feature_q16"] = features(taps["power"], taps["noise"], result.gain_q15, self.profile)
+        taps["x_q11"] = network_input(taps["feature_q16"], result.raw_gain_q15, self.profile, self.counters["features"])
         return result.initialising
 
     def _infer(self, taps: dict[str, Ints], held: bool) -> None:
@@ -279,7 +285,7 @@ class FrameLoop:
         used = taps["mask_q15"]
         if not self.parameters.use_network:
             used = np.full_like(used, UNITY_GAIN_Q15)
-        taps["gain_q15"] = stft.total_gain(taps["wiener_gain_q15"], used, self.parameters, initialising)
+        taps["gain_q15"] = stft.total_gain(taps["wiener_gain_q15"], used, self.profile, self.parameters, initialising)
         taps["enhanced_q30"] = stft.apply_gain(taps["spectrum_q30"], taps["gain_q15"])
         enter_stage("irfft")
         taps["frame_out"] = fft.irfft(taps["enhanced_q30"], self.counters["irfft"])

@@ -45,11 +45,12 @@ class Network:
                 f"the model was made for profile {graph.meta['profile']}, the loop runs {profile.name}: "
                 "choose the model's profile or export a model for this one"
             )
+        sizes = {"x": profile.inputs, "mask": profile.band_count}
         ends = {t.name: t for t in (*graph.inputs, *graph.outputs)}
         for name, code in CODES[graph.scheme].items():
             end = ends.get(name)
-            if end is None or (end.shape, end.dtype, end.scale, end.zero_point) != ((profile.bins,), *code):
-                raise GraphError(f"the graph has no {name} of {profile.bins} bins as scheme {graph.scheme} codes it")
+            if end is None or (end.shape, end.dtype, end.scale, end.zero_point) != ((sizes[name],), *code):
+                raise GraphError(f"the graph has no {name} of {sizes[name]} elements as scheme {graph.scheme} codes it")
         self.graph = graph
         self.streams = streams
         self.reset()
@@ -59,7 +60,7 @@ class Network:
         self.state: dict[str, Ints] = self.graph.home_state(self.streams)
 
     def step(self, x_q11: Ints, counter: Counter | None = None) -> Ints:
-        """Mask (streams, bins) mask_q15 for normalised features (streams, bins); the state moves on."""
+        """Mask (streams, bands) mask_q15 for network inputs (streams, inputs); the state moves on."""
         x = encode_features(x_q11, self.graph.scheme, counter)
         outputs = self.graph.run({"x": x, **self.state}, counter)
         self.state = {name: outputs[f"{name}_next"] for name in self.state}

@@ -136,12 +136,13 @@ def table() -> Mapping[str, Any]:
 
 def _check(loaded: Mapping[str, Any]) -> None:
     """Every entry that the model reads is there; raises KeyError, TypeError or ValueError."""
-    counts = [loaded["hops"][s][kind][stage] for s in SCHEMES for kind in HOP_KINDS for stage in (*STAGES, LOOP)]
+    counted = {**dict.fromkeys(SCHEMES), **loaded["graphs"]}  # at least the base model in both schemes
+    counts = [loaded["hops"][name][kind][stage] for name in counted for kind in HOP_KINDS for stage in (*STAGES, LOOP)]
     counts += [loaded["schedule"][call] for call in SCHEDULE_CALLS]
-    counts += [loaded["weight_bytes"][s] for s in SCHEMES]
+    counts += [loaded["weight_bytes"][name] for name in counted]
     if not all(type(n) is int and 0 < n < 1 << 32 for n in counts):
         raise ValueError("a count is not a whole number in [1, 2^32)")
-    if not all(isinstance(loaded["graphs"][s], str) for s in SCHEMES):
+    if not all(isinstance(loaded["graphs"][name], str) for name in counted):
         raise ValueError("a digest is not text")
 
 
@@ -151,19 +152,18 @@ def instructions_of(graph: Graph | None) -> Instructions:
     raises  ContractError for a graph that was not counted, or a damaged table
     """
     counted = table()
-    scheme = graph.scheme if graph is not None else "int16x8"
-    if graph is not None and counted["graphs"].get(scheme) != graph.digest:
+    names = {digest: name for name, digest in counted["graphs"].items()}
+    name = names.get(graph.digest) if graph is not None else "int16x8"
+    if graph is not None and name is None:
         raise ContractError(
-            f"the instructions of this {scheme} model were not counted: leave out --model, "
+            f"the instructions of this {graph.scheme} model were not counted: leave out --model, "
             "or bless it (python -m golden_vectors count --bless)"
         )
-    hops = {
-        kind: {stage: counts[stage] for stage in (*STAGES, LOOP)} for kind, counts in counted["hops"][scheme].items()
-    }
+    hops = {kind: {stage: counts[stage] for stage in (*STAGES, LOOP)} for kind, counts in counted["hops"][name].items()}
     if graph is None:
         hops = {kind: {**stages, "network": 0} for kind, stages in hops.items()}
         return Instructions(hops, counted["schedule"], 0)
-    return Instructions(hops, counted["schedule"], counted["weight_bytes"][scheme])
+    return Instructions(hops, counted["schedule"], counted["weight_bytes"][name])
 
 
 def stage_cycles(instructions: Mapping[str, int], weight_bytes: int, cpi: Mapping[str, float]) -> dict[str, float]:

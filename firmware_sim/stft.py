@@ -24,18 +24,21 @@ def window(history: Ints, profile: Profile) -> Ints:
     return shr_round(history * tables.analysis_window_q31(profile), 16)
 
 
-def total_gain(wiener_gain_q15: Ints, mask_q15: Ints, parameters: Parameters, initialising: bool) -> Ints:
-    """Gain of each bin: Wiener gain x mask, floored, mixed with the dry signal.
+def total_gain(
+    wiener_gain_q15: Ints, mask_q15: Ints, profile: Profile, parameters: Parameters, initialising: bool
+) -> Ints:
+    """Gain of each bin: Wiener gain x mask of its band, floored, mixed with the dry signal.
 
     wiener_gain_q15  (streams, bins) [0, 32768]
-    mask_q15         (streams, bins) [0, 32768]
+    mask_q15         (streams, bands) [0, 32768]
     initialising     the noise estimate is not there yet: audio passes
     returns          (streams, bins) gain_q15 [0, 32768], round half up
     """
-    operations("mac", 2 * mask_q15.size)
+    operations("mac", 2 * wiener_gain_q15.size)
     if initialising or parameters.bypass:
-        return np.full_like(mask_q15, UNITY_GAIN_Q15)
-    wet_q15 = np.maximum(mul_q15(wiener_gain_q15, mask_q15), parameters.gain_floor_q15)
+        return np.full_like(wiener_gain_q15, UNITY_GAIN_Q15)
+    mask_of_bins_q15 = np.repeat(mask_q15, profile.band_widths, axis=1)
+    wet_q15 = np.maximum(mul_q15(wiener_gain_q15, mask_of_bins_q15), parameters.gain_floor_q15)
     return parameters.dry_q15 + mul_q15(wet_q15, UNITY_GAIN_Q15 - parameters.dry_q15)
 
 

@@ -44,7 +44,9 @@ ENHANCED = "its enhanced file, as firmware_sim writes it: compared, or written w
 BOARD = "C of a board: stapes_board_init, stapes_print, stapes_exit, as far as it has them; not with --run"
 MOST_DIGITS = 7
 JOBS = "engines that run side by side, each in a process (default: as many as there are cores)"
-MODEL, MODEL_INT8 = ROOT / "firmware_sim" / "model.npz", ROOT / "firmware_sim" / "model_int8.npz"
+MODEL, MODEL_INT8, MODEL_COMPACT = (
+    ROOT / "firmware_sim" / f"{name}.npz" for name in ("model", "model_int8", "model_compact")
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -67,6 +69,7 @@ def parser() -> Parser:
     models.add_argument("--build", type=Path, default=BUILD, help="folder of generated files (default: build)")
     both = Parser(add_help=False, parents=[models])
     both.add_argument("--model-int8", type=Path, default=MODEL_INT8, help="int8 model (default: the blessed one)")
+    both.add_argument("--model-compact", type=Path, default=MODEL_COMPACT, help="compact model, int16x8 (likewise)")
     both.add_argument("--vectors", type=Path, default=DIRECTORY, help="folder of the vectors")
 
     _add_vectors(commands, both)
@@ -261,7 +264,7 @@ def run_memory(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _models(arguments: argparse.Namespace) -> dict[str, Path]:
-    return {"int16x8": arguments.model, "int8": arguments.model_int8}
+    return {"int16x8": arguments.model, "int8": arguments.model_int8, "compact": arguments.model_compact}
 
 
 def _relative(path: Path) -> str:

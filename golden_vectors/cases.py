@@ -74,6 +74,11 @@ CASES: tuple[Case, ...] = (
     DriftCase(30, "drift_60s", "drift", ("Drift",), 15_000, "recordings_with_levels"),
     ClosedLoopCase(31, "closed_loop_int16x8", "closed loop", ("ClosedLoop",), 1_500, "real_features", "int16x8"),
     ClosedLoopCase(32, "closed_loop_int8", "closed loop", ("ClosedLoop",), 1_500, "real_features", "int8"),
+    StreamCase(33, "speech_compact", "speech", ("WholeLoop",), 100, mixture(4.5, 7.0, 24000), model="compact"),
+    NetworkCase(34, "network_compact", "network", ("ClosedLoop",), 100, real_features, "int16x8", "compact"),
+    ClosedLoopCase(35, "closed_loop_compact", "closed loop", ("ClosedLoop",), 1_500, "real_features", "int16x8",
+                   "compact"),
+    DriftCase(36, "noise_that_rose", "drift", ("Stagnation",), 2_000, "risen_noise", WIENER_ALONE),
     *UNIT_CASES,
     *graph_cases.CASES,
-)
+)  # fmt: skip

@@ -13,6 +13,7 @@ from golden_vectors.compare import Difference, hexadecimal, shown, tap_bits
 from golden_vectors.executors.base import Executor
 from golden_vectors.first_op import BEHIND, FirstOp, first_op, stream_codes
 from golden_vectors.kinds.base import ANY_SCHEME
+from golden_vectors.kinds.unit import unit_of
 from golden_vectors.matrix import rank
 from golden_vectors.source import Source, of_op, of_tap
 from golden_vectors.units import UNITS
@@ -150,6 +151,7 @@ def _op_of(bench: Bench, engine: Executor, scheme: str, first: Difference) -> Fi
     vector = next((vector for vector in bench.vectors if vector.id == first.case), None)
     if vector is not None and vector.kind == "unit" and first.step is not None:
         return _inputs(vector, first.step)
+    model = vector.model if vector is not None else scheme
     if first.stage != "network" or first.step is None or isinstance(first.expected, str):
         return ""
     if vector is not None and vector.kind in ("stream", "drift"):
@@ -157,20 +159,20 @@ def _op_of(bench: Bench, engine: Executor, scheme: str, first: Difference) -> Fi
         codes, hops = stream_codes(vector, first.step, taps or {})
     else:
         if vector is None or vector.kind == "closed_loop":
-            codes = bench.features[scheme]
+            codes = bench.features[model]
         else:
             codes = vector.arrays["input_x"].astype(np.int64)
         codes = codes[: first.step + 1 + BEHIND]
         hops = np.arange(len(codes))
     if not len(codes):
         return "the network does not run in this hop"
-    return first_op(engine, bench.graphs[scheme], first, codes, hops)
+    return first_op(engine, bench.graphs[model], first, codes, hops)
 
 
 def _inputs(vector: Vector, row: int) -> str:
     """What a row of a unit is given, as far as it fits a line."""
     given = []
-    for column in UNITS[vector.header["unit"]].inputs:
+    for column in unit_of(vector.header).inputs:
         values = vector.arrays[f"in_{column.name}"][row].reshape(-1).tolist()
         text = [shown(value, 8 * column.dtype.itemsize) for value in values[:MOST_INPUTS]]
         given.append(f"{column.name} = {', '.join(text)}{' ...' if len(values) > MOST_INPUTS else ''}")

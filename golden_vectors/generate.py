@@ -13,7 +13,7 @@ from golden_vectors.cases import CASES
 from golden_vectors.errors import WitnessError
 from golden_vectors.files import SCHEMA_FILE
 from golden_vectors.kinds import kind_of
-from golden_vectors.kinds.base import Case, Graphs
+from golden_vectors.kinds.base import MODELS, Case, Graphs
 from golden_vectors.kinds.graph import GraphCase
 from golden_vectors.kinds.stream import StreamCase
 from golden_vectors.kinds.unit import UnitCase
@@ -22,15 +22,18 @@ from golden_vectors.vector import SUFFIXES, Vector, to_json, write
 
 
 def load_graphs(paths: Mapping[str, Path]) -> dict[str, Graph]:
-    """Both schemes' models; raises WitnessError naming the file that is missing, foreign or of the other scheme."""
+    """The models of `kinds.base.MODELS`, or some of them.
+
+    raises  WitnessError naming the file that is missing, foreign or of the other scheme
+    """
     graphs = {}
-    for scheme, path in paths.items():
+    for name, path in paths.items():
         try:
-            graphs[scheme] = Graph.load(path)
+            graphs[name] = Graph.load(path)
         except GraphError as error:
             raise WitnessError(f"{error}: `python -m export build/student.npz --bless` makes it") from None
-        if graphs[scheme].scheme != scheme:
-            raise WitnessError(f"{path}: is a model of scheme {graphs[scheme].scheme}, {scheme} is needed here")
+        if graphs[name].scheme != MODELS[name]:
+            raise WitnessError(f"{path}: is a model of scheme {graphs[name].scheme}, {MODELS[name]} is needed here")
     return graphs
 
 

@@ -15,6 +15,7 @@ from firmware_sim.network import encode_features
 from firmware_sim.ops import Add, Mul, Op, Quantize, Rescale
 from golden_vectors.op_graph import CELL, ELEMENTWISE, GATES, ODD_SUMS, WIDTH
 from golden_vectors.signals import extreme_features, real_features, uniform
+from golden_vectors.unit_cases.sizes import PROFILE
 
 TIES = 24
 """Solved ties of one sign that a way of an op contributes."""
@@ -228,7 +229,7 @@ def gate_rows(graph: Graph, model: Graph) -> dict[str, Ints]:
 
 def cell_rows(graph: Graph, model: Graph) -> dict[str, Ints]:
     """Real features and both ends of the range with random states."""
-    features = np.concatenate([real_features(200)[10::10], extreme_features(40)[::4]])
+    features = np.concatenate([real_features(200, PROFILE)[10::10], extreme_features(40, PROFILE)[::4]])
     x = encode_features(features, graph.scheme)
     high = limits(graph.scheme)[1]
     return {"x": x, "h0": _states(uniform(high, 61)(len(x) * CELL).reshape(-1, CELL), graph.scheme)}

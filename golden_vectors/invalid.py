@@ -20,10 +20,10 @@ from golden_vectors.errors import WitnessError
 from golden_vectors.executors.numpy_reference import NumpyReference
 from golden_vectors.files import REMEDY, load
 from golden_vectors.kinds import KINDS
-from golden_vectors.kinds.base import ANY_SCHEME, Graphs
+from golden_vectors.kinds.base import ANY_SCHEME, Graphs, profile_facts
 from golden_vectors.kinds.stream import StreamCase
 from golden_vectors.schema import SCHEMA_VERSION
-from golden_vectors.signals import noisy
+from golden_vectors.signals import PROFILE, noisy
 from golden_vectors.trace import DIGITS
 from golden_vectors.vector import ARRAYS, HEADER, INPUT, OUTPUT, TRACE, Vector, sha256, stored, to_json
 from golden_vectors.verify import FORGED, Bench, Cell, Outcome
@@ -158,7 +158,7 @@ def forged_counters(vector: Vector) -> Vector:
     return replace(vector, header={**vector.header, "counters": counters})
 
 
-PROFILE_256 = {"name": "seed", "analysis_samples": 256, "hop_samples": 64, "synthesis_samples": 128}
+PROFILE_512 = {**profile_facts(PROFILE), "analysis_samples": 512, "bands": [[257, 1]]}
 PICKLE = f"tiny.{ARRAYS}, vad.npy holds no plain numbers or text"
 STEREO = f"tiny.{INPUT} is not 192 samples of mono 16-bit PCM at 16000 Hz behind a header of 44 bytes"
 INVALID = (
@@ -176,15 +176,15 @@ INVALID = (
     Invalid("other_schema", damaged(f"schema version {SCHEMA_VERSION - 1}, this program has {SCHEMA_VERSION}"),
             header(schema_version=SCHEMA_VERSION - 1)),
     Invalid("other_format", damaged("another file format"), header(schema="wycheproof")),
-    Invalid("foreign_profile", damaged("profile seed with these sizes is none of this program's: seed"),
-            header(profile=PROFILE_256)),
+    Invalid("foreign_profile", damaged("profile default with these sizes is none of this program's: seed, default"),
+            header(profile=PROFILE_512)),
     Invalid("foreign_graph", _FOREIGN, header(graph_sha256=FOREIGN_GRAPH)),
     Invalid("unknown_key", damaged("wrong keys: tolerance"), header(tolerance=1)),
     Invalid("big_endian_header", damaged("byte_order must be little, it is 'big'"), header(byte_order="big")),
     Invalid("big_endian_arrays", damaged("likelihood_q16 must be int64 (3), it is >i8 (3)"),
             arrays(likelihood_q16=lambda values: values.astype(">i8"))),
-    Invalid("float_arrays", damaged("gain_q15 must be uint16 (3, 65), it is float64 (3, 65)"),
-            arrays(gain_q15=lambda values: values.astype("<f8"))),
+    Invalid("float_arrays", damaged("mask_q15 must be uint16 (3, 64), it is float64 (3, 64)"),
+            arrays(mask_q15=lambda values: values.astype("<f8"))),
     Invalid("pickled_arrays", damaged(PICKLE), rehashed(ARRAYS, of_objects)),
     Invalid("stereo_input", damaged(STEREO), rehashed(INPUT, lambda raw: raw[:22] + b"\2" + raw[23:])),
     Invalid("short_input", damaged("input_pcm must be int16 (192), it is int16 (128)"),
@@ -195,7 +195,7 @@ INVALID = (
             remade(lambda vector: replace(vector, trace=tuple(swap(list(vector.trace), 0, 2))))),
     Invalid("rehashed_output", damaged("the trace, line 4: overlap_add is not the digest of the pcm of hop 2"),
             arrays(pcm=one_more)),
-    Invalid("rehashed_gain", f"{TINY.id}.{HEADER}: {FORGED}", arrays(gain_q15=one_more)),
+    Invalid("rehashed_mask", f"{TINY.id}.{HEADER}: {FORGED}", arrays(mask_q15=one_more)),
     Invalid("forged_input", f"{TINY.id}.{HEADER}: {FORGED}", remade(forged_input)),
     Invalid("forged_output", f"{TINY.id}.{HEADER}: {FORGED}", remade(forged_pcm)),
     Invalid("forged_counters", f"{TINY.id}.{HEADER}: {FORGED}", remade(forged_counters)),

@@ -12,7 +12,6 @@ Word: TypeAlias = dict[str, Any]
 DIGEST = r"^[0-9a-f]{64}$"
 NAME = r"^[a-z][a-z0-9_]*$"
 VERSION = r"^[0-9]+\.[0-9]+\.[0-9]+$"
-_TYPES = {"int": "integer", "bool": "boolean", "str": "string"}
 
 TEXT: Word = {"type": "string", "minLength": 1}
 SHA256: Word = {"type": "string", "pattern": DIGEST}
@@ -68,5 +67,15 @@ def closed(properties: Mapping[str, Word]) -> Word:
 
 
 def dataclass_of(kind: type[Any]) -> Word:
-    """An object with the fields of a dataclass of int, bool and str."""
-    return closed({field.name: {"type": _TYPES[str(field.type)]} for field in fields(kind)})
+    """An object with the fields of a dataclass of int, bool, str and pairs of int."""
+    return closed({field.name: _FIELDS[str(field.type)] for field in fields(kind)})
+
+
+PAIRS = "tuple[tuple[int, int], ...]"
+"""Type of a field that JSON holds as a list of lists."""
+_FIELDS: dict[str, Word] = {
+    "int": {"type": "integer"},
+    "bool": {"type": "boolean"},
+    "str": {"type": "string"},
+    PAIRS: list_of(list_of(whole(1), 2)),
+}

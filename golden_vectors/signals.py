@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from firmware_sim.contract import DEFAULT_PROFILE, PROFILES, WIENER_FLOOR_Q15, Parameters
+from firmware_sim.contract import DEFAULT_PROFILE, PROFILES, Parameters, Profile
 from firmware_sim.fixed import Ints
 from firmware_sim.frame_loop import FrameLoop
 from golden_vectors.errors import WitnessError
@@ -117,6 +117,14 @@ def clipped(start_s: float, gain: int) -> Signal:
     return lambda count: np.clip(gain * recording("noisy.wav", int(start_s * SECOND), count), -32768, 32767)
 
 
+def risen_noise(count: int) -> Ints:
+    """Speech in noise for a second, digital silence for a second, then white noise far above the noise before."""
+    pcm = mixture(4.5, 7.0, 8000)(count)
+    pcm[SECOND : 2 * SECOND] = 0
+    pcm[2 * SECOND :] = uniform(6000, 8)(count - 2 * SECOND)
+    return pcm
+
+
 LEVELS_Q12 = (4096, 1024, 16384, 4096, 128, 0, 8192, 2048, 32768, 512, 4096)
 """Levels of a long stream, one after the other, a second and a half each: fading, silence, clipping."""
 
@@ -134,24 +142,24 @@ def recordings_with_levels(count: int) -> Ints:
 # ---------------------------------------------------------------- features
 
 
-def real_features(steps: int) -> Ints:
-    """(steps, bins) x_q11 of the real noisy recording, repeated where it ends: what the device feeds its network."""
-    available = min(steps, 12 * SECOND // HOP)
-    pcm = recording("noisy.wav", 0, available * HOP).astype(np.int16)
-    loop = FrameLoop(PROFILE, None, Parameters(use_network=False, wiener_floor_q15=WIENER_FLOOR_Q15))
+def real_features(steps: int, profile: Profile = PROFILE) -> Ints:
+    """(steps, inputs) x_q11 of the real noisy recording, repeated where it ends: what the device feeds its network."""
+    available = min(steps, 12 * SECOND // profile.hop_samples)
+    pcm = recording("noisy.wav", 0, available * profile.hop_samples).astype(np.int16)
+    loop = FrameLoop(profile, None, Parameters(use_network=False, wiener_floor_q15=profile.wiener_floor_q15))
     x_q11 = np.stack([hop.taps["x_q11"][0] for hop in loop.hops_of(pcm[None])])
     return x_q11[np.arange(steps) % available]
 
 
-def extreme_features(steps: int) -> Ints:
-    """(steps, bins) x_q11 at the ends of the range: all high, all low, alternating in bins and time, random signs."""
-    low, high = -16384, 16383
-    random = uniform(1 << 14, 5)(steps * PROFILE.bins).reshape(steps, PROFILE.bins)
-    even_bin = np.arange(PROFILE.bins) % 2 == 0
+def extreme_features(steps: int, profile: Profile = PROFILE) -> Ints:
+    """(steps, inputs) x_q11 at the ends of the range: all high, all low, alternating in place and time, random signs."""
+    low, high, size = -16384, 16383, profile.inputs
+    random = uniform(1 << 14, 5)(steps * size).reshape(steps, size)
+    even = np.arange(size) % 2 == 0
     patterns = (
-        lambda t: np.full(PROFILE.bins, high),
-        lambda t: np.full(PROFILE.bins, low),
-        lambda t: np.where(even_bin == (t % 2 == 0), high, low),
+        lambda t: np.full(size, high),
+        lambda t: np.full(size, low),
+        lambda t: np.where(even == (t % 2 == 0), high, low),
         lambda t: np.where(random[t] >= 0, high, low),
         lambda t: np.clip(random[t], low, high),
     )
@@ -160,7 +168,11 @@ def extreme_features(steps: int) -> Ints:
 
 # ---------------------------------------------------------------- recipes
 
-RECIPES: dict[str, Signal] = {"recordings_with_levels": recordings_with_levels, "real_features": real_features}
+RECIPES: dict[str, Signal] = {
+    "recordings_with_levels": recordings_with_levels,
+    "real_features": real_features,
+    "risen_noise": risen_noise,
+}
 """Inputs that are too long for a file: name -> what makes them."""
 
 

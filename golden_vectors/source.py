@@ -31,6 +31,7 @@ Function = Callable[..., Any]
 
 TWINS = {
     "followed_noise": "follow_noise",
+    "wiener": "stapes_wiener",
     "Network.step": "stapes_process_hop",
     "PingPong.finish": "stapes_ping_pong_finish",
 }

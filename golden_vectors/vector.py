@@ -60,6 +60,11 @@ class Vector:
     def scheme(self) -> str:
         return str(self.header["scheme"])
 
+    @property
+    def model(self) -> str:
+        """Which model it runs: a name of `kinds.base.MODELS`; its scheme where the header names none."""
+        return str(self.header.get("model", self.scheme))
+
     def files(self) -> dict[str, bytes]:
         """File name -> its bytes."""
         sounds = sounds_of(self.arrays)

@@ -102,11 +102,11 @@ class Bench:
         self.vectors, self.graphs, self.steps = vectors, graphs, steps
         self._taps: dict[str, Taps | None] = {}
         for vector in vectors:
-            graph, wanted = graphs.get(vector.scheme), vector.header.get("graph_sha256")
+            graph, wanted = graphs.get(vector.model), vector.header.get("graph_sha256")
             if wanted is not None and (graph is None or graph.digest != wanted):
                 raise WitnessError(
                     f"vector {vector.id} was generated for graph {wanted[:12]}, the "
-                    f"{vector.scheme} model is {graph.digest[:12] if graph else 'missing'}: give the model of the "
+                    f"{vector.model} model is {graph.digest[:12] if graph else 'missing'}: give the model of the "
                     "vectors, or bless this one with `python -m golden_vectors generate`"
                 )
 
@@ -120,13 +120,13 @@ class Bench:
 
     def run(self, engine: Executor, outcome: Outcome) -> None:
         """Every case that the engine can run, into the outcome's cells."""
-        for scheme, group, case in self._work(engine):
+        for model, scheme, group, case in self._work(engine):
             rounded = REPORTED_DISTANCES.get((engine.name, scheme))
-            tolerated = rounded is not None and not rounded.isdisjoint(self._ops(scheme, case))
+            tolerated = rounded is not None and not rounded.isdisjoint(self._ops(model, case))
             cell = outcome.cells.setdefault((engine.name, scheme, group), Cell())
             first: Difference | str | None
             try:
-                first, distance = self._compare(engine, scheme, case)
+                first, distance = self._compare(engine, model, case)
             except Exception as error:  # a foreign runtime may raise anything; one failure must not hide the others
                 first, distance, tolerated = f"{_name(case)}: {_one_line(error)}", 1.0, False
             cell.equal += first is None
@@ -135,30 +135,30 @@ class Bench:
                 cell.first, cell.tolerated = first, tolerated
             cell.distance = max(cell.distance, distance)
 
-    def _work(self, engine: Executor) -> Iterator[tuple[str, str, Vector | None]]:
-        """(scheme, group, vector); None stands for a closed loop of a length that no vector has."""
+    def _work(self, engine: Executor) -> Iterator[tuple[str, str, str, Vector | None]]:
+        """(model, scheme, group, vector); None stands for a closed loop of a length that no vector has."""
         loops = set()
         for vector in self.vectors:
             if vector.kind == ClosedLoopKind.name:
                 if vector.header["steps"] != self.steps:
                     continue
-                loops.add(vector.scheme)
+                loops.add(vector.model)
             if KINDS[vector.kind].runs_on(engine, vector.header):
-                yield vector.scheme, str(vector.header["group"]), vector
-        for scheme in () if engine.name in SLOW else self.graphs:
-            if scheme not in loops:
-                yield scheme, "closed loop", None
+                yield vector.model, vector.scheme, str(vector.header["group"]), vector
+        for model in () if engine.name in SLOW else self.graphs:
+            if model not in loops:
+                yield model, self.graphs[model].scheme, "closed loop", None
 
-    def _ops(self, scheme: str, case: Vector | None) -> set[str]:
+    def _ops(self, model: str, case: Vector | None) -> set[str]:
         """Kinds of ops that a case runs: those that its header names, else the model's."""
         named = case.header.get("ops") if case is not None else None
-        return set(named if named is not None else (op.kind for op in self.graphs[scheme].ops))
+        return set(named if named is not None else (op.kind for op in self.graphs[model].ops))
 
-    def _compare(self, engine: Executor, scheme: str, case: Vector | None) -> tuple[Difference | None, float]:
+    def _compare(self, engine: Executor, model: str, case: Vector | None) -> tuple[Difference | None, float]:
         if case is not None:
             return KINDS[case.kind].compare(engine, case, self)
-        expected = self.closed_loop[scheme]
-        got = engine.run_network(self.graphs[scheme], self.features[scheme])
+        expected = self.closed_loop[model]
+        got = engine.run_network(self.graphs[model], self.features[model])
         if digest(got) == digest(expected):
             return None, 0.0
         return network_difference(_name(case), expected, got), share_differing(expected["mask"], got["mask"])
@@ -166,20 +166,20 @@ class Bench:
     def reference_taps(self, vector: Vector) -> Taps | None:
         """All taps of the reference, or None when they have not the vector's digests."""
         if vector.id not in self._taps:
-            taps = NumpyReference().run_stream(self.graphs[vector.scheme], stream_input(vector)).taps
+            taps = NumpyReference().run_stream(self.graphs[vector.model], stream_input(vector)).taps
             self._taps[vector.id] = taps if trace_lines(vector.header, taps) == vector.trace else None
         return self._taps[vector.id]
 
     @cached_property
     def features(self) -> dict[str, Ints]:
-        """Input codes of the closed loop, by scheme."""
-        return {scheme: loop_codes("real_features", self.steps, scheme) for scheme in self.graphs}
+        """Input codes of the closed loop, by model."""
+        return {name: loop_codes("real_features", self.steps, graph.scheme) for name, graph in self.graphs.items()}
 
     @cached_property
     def closed_loop(self) -> dict[str, dict[str, Ints]]:
-        """The reference's long closed loop, by scheme."""
+        """The reference's long closed loop, by model."""
         engine = NumpyReference()
-        return {scheme: engine.run_network(graph, self.features[scheme]) for scheme, graph in self.graphs.items()}
+        return {name: engine.run_network(graph, self.features[name]) for name, graph in self.graphs.items()}
 
 
 def verify(

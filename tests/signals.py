@@ -107,6 +107,16 @@ def speech_after_silence(samples: int) -> Pcm:
     return pcm
 
 
+def risen_noise(samples: int) -> Pcm:
+    """A second of speech in noise, a second of digital silence, then white noise 20 dB above the noise before."""
+    pcm = silence(samples)
+    second = SAMPLE_RATE_HZ
+    pcm[:second] = mixture(10.0, 1.0)
+    quiet = pcm[:second].std() / np.sqrt(1.0 + 10.0)  # the noise's share at 10 dB
+    pcm[2 * second :] = np.rint(np.random.default_rng(3).normal(0.0, 10.0 * quiet, samples - 2 * second))
+    return pcm
+
+
 def adversarial(samples: int = 16_000) -> dict[str, Pcm]:
     """Every signal that looks for trouble, by name, each (samples,)."""
     return {

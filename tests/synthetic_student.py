@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from export.student import Student, expected_shapes
-from firmware_sim.contract import WIENER_FLOOR_Q15
+from firmware_sim.contract import PROFILES, Profile
 from firmware_sim.fixed import Ints
 
-META = {
-    "format": "stapes-student",
-    "version": 1,
-    "profile": "seed",
-    "wiener_floor_q15": WIENER_FLOOR_Q15,
-}
+
+def meta_of(profile: Profile) -> dict[str, Any]:
+    """What a hand-off says of itself."""
+    floor = profile.wiener_floor_q15
+    return {"format": "stapes-student", "version": 1, "profile": profile.name, "wiener_floor_q15": floor}
+
+
+META = meta_of(PROFILES["seed"])
 
 
 def features_q11(rng: np.random.Generator, frames: int, bins: int = 65) -> Ints:
@@ -30,16 +33,27 @@ def features_q11(rng: np.random.Generator, frames: int, bins: int = 65) -> Ints:
     return np.clip(np.rint(x * 2048.0), -(1 << 14), (1 << 14) - 1).astype(np.int64)
 
 
-def synthetic_student(seed: int = 0, hidden: int = 128, frames: int = 240, streams: int = 3) -> Student:
+def inputs_q11(rng: np.random.Generator, frames: int, profile: Profile) -> Ints:
+    """Features of a profile; a gain channel that goes with them: open where the band is above the mean."""
+    x_q11 = features_q11(rng, frames, profile.band_count)
+    if not profile.gain_channel:
+        return x_q11
+    gains = np.rint(8192.0 / (1.0 + np.exp(-x_q11 / 1024.0))) - 4096.0
+    return np.concatenate([x_q11, gains.astype(np.int64)], axis=1)
+
+
+def synthetic_student(
+    seed: int = 0, hidden: int = 128, frames: int = 240, streams: int = 3, profile: Profile = PROFILES["seed"]
+) -> Student:
     """A `Student` without a file; heavy-tailed weights, as training leaves them."""
     rng = np.random.default_rng(seed)
     weights = {}
-    for name, shape in expected_shapes(65, hidden).items():
+    for name, shape in expected_shapes(profile, hidden).items():
         width = shape[-1] if len(shape) == 2 else hidden
         weights[name] = (rng.standard_t(5, shape) * 1.2 / np.sqrt(width)).astype(np.float32).astype(np.float64)
     weights["norm.weight"] = 1.0 + 0.2 * weights["norm.weight"]
-    x_q11 = np.concatenate([features_q11(rng, frames) for _ in range(streams)])
-    return Student(weights, x_q11, np.arange(streams) * frames, META, f"{seed:064x}")
+    x_q11 = np.concatenate([inputs_q11(rng, frames, profile) for _ in range(streams)])
+    return Student(weights, x_q11, np.arange(streams) * frames, meta_of(profile), f"{seed:064x}")
 
 
 def save_student(student: Student, path: Path, **replaced: object) -> Path:

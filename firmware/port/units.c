@@ -6,7 +6,14 @@
 
 #include <string.h>
 
-enum { N = STAPES_ANALYSIS_SAMPLES, HOP = STAPES_HOP_SAMPLES, BINS = STAPES_BINS };
+enum {
+    N = STAPES_ANALYSIS_SAMPLES,
+    HOP = STAPES_HOP_SAMPLES,
+    BINS = STAPES_BINS,
+    BANDS = STAPES_BANDS,
+    PRESENCE = STAPES_TRACKER_SPP ? STAPES_BINS : 0, /* columns that only a profile with their stage has */
+    RAW_GAIN = STAPES_GAIN_CHANNEL ? STAPES_BINS : 0
+};
 
 /* ---------------------------------------------------------------- words */
 
@@ -97,6 +104,9 @@ TABLE_1(synthesis_window_q30)
 TABLE_N(twiddle_q31, 2)
 TABLE_N(split_q31, 3)
 TABLE_N(bit_reversal, 2)
+TABLE_1(band_width)
+TABLE_1(band_inverse_q31)
+TABLE_1(absence_uq16)
 TABLE_1(reciprocal_uq16)
 TABLE_1(log2_q24)
 TABLE_1(sqrt_uq16)
@@ -190,9 +200,9 @@ static void unit_power(const int64_t *in, int64_t *out)
 static void unit_total_gain(const int64_t *in, int64_t *out)
 {
     uint16_t wiener_gain_q15[BINS];
-    uint16_t mask_q15[BINS];
+    uint16_t mask_q15[BANDS];
     uint16_t gain_q15[BINS];
-    const int64_t *rest = take_u16(take_u16(in, wiener_gain_q15, BINS), mask_q15, BINS);
+    const int64_t *rest = take_u16(take_u16(in, wiener_gain_q15, BINS), mask_q15, BANDS);
     const stapes_parameters_t parameters = {
         .gain_floor_q15 = (uint16_t)rest[0], .dry_q15 = (uint16_t)rest[1], .bypass = rest[2] != 0};
     stapes_total_gain(wiener_gain_q15, rest[4] != 0 ? mask_q15 : NULL, &parameters, rest[3] != 0, gain_q15);
@@ -229,11 +239,13 @@ static void unit_wiener(const int64_t *in, int64_t *out)
     stapes_wiener_t *wiener = &ear.wiener;
     memset(&ear, 0, sizeof ear);
     const int64_t *rest = take_i64(take_i64(in, ear.power, BINS), wiener->noise, BINS);
-    ear.parameters.wiener_floor_q15 = (uint16_t)*take_u32(rest, wiener->prior_uq16, BINS);
+    rest = take_u32(take_u32(rest, wiener->prior_uq16, BINS), wiener->presence_q31, PRESENCE);
+    ear.parameters.wiener_floor_q15 = (uint16_t)rest[0];
     wiener->hops = STAPES_NOISE_INIT_HOPS;
     out[0] = stapes_wiener(&ear);
-    int64_t *place = give_u32(give_u16(out + 1, ear.wiener_gain_q15, BINS), ear.xi_uq16, BINS);
-    place = give_u32(give_i64(place, wiener->noise, BINS), wiener->prior_uq16, BINS);
+    int64_t *place = give_u16(give_u16(out + 1, ear.wiener_gain_q15, BINS), ear.raw_gain_q15, RAW_GAIN);
+    place = give_i64(give_u32(place, ear.xi_uq16, BINS), wiener->noise, BINS);
+    place = give_u32(give_u32(place, wiener->prior_uq16, BINS), wiener->presence_q31, PRESENCE);
     place[0] = wiener->hops;
     place[1] = ear.likelihood_q16;
     place[2] = ear.vad;
@@ -249,7 +261,7 @@ static void unit_wiener_learn(const int64_t *in, int64_t *out)
     stapes_wiener_reset(wiener);
     wiener->hops = (int32_t)*take_i64(take_i64(in, ear.power, BINS), wiener->learned, BINS);
     out[0] = stapes_wiener(&ear);
-    int64_t *place = give_u16(out + 1, ear.wiener_gain_q15, BINS);
+    int64_t *place = give_u16(give_u16(out + 1, ear.wiener_gain_q15, BINS), ear.raw_gain_q15, RAW_GAIN);
     place = give_i64(give_i64(place, wiener->noise, BINS), wiener->learned, BINS);
     place[0] = wiener->hops;
 }
@@ -265,20 +277,29 @@ static void unit_wiener_plausible(const int64_t *in, int64_t *out)
 static void unit_features(const int64_t *in, int64_t *out)
 {
     uint16_t gain_q15[BINS];
-    int32_t feature_q16[BINS];
+    int32_t feature_q16[BANDS];
     (void)take_u16(in + 2 * (size_t)BINS, gain_q15, BINS);
     stapes_features(in, in + BINS, gain_q15, feature_q16);
-    (void)give_i32(out, feature_q16, BINS);
+    (void)give_i32(out, feature_q16, BANDS);
+}
+
+static void unit_gain_features(const int64_t *in, int64_t *out)
+{
+    uint16_t raw_gain_q15[BINS];
+    int16_t x_q11[BANDS];
+    (void)take_u16(in, raw_gain_q15, BINS);
+    stapes_gain_features(raw_gain_q15, x_q11);
+    (void)give_i16(out, x_q11, BANDS);
 }
 
 static void unit_layer_norm(const int64_t *in, int64_t *out)
 {
-    int32_t feature_q16[BINS];
-    int16_t x_q11[BINS];
+    int32_t feature_q16[BANDS];
+    int16_t x_q11[BANDS];
     stapes_counter_t counter = {0, 0};
-    (void)take_i32(in, feature_q16, BINS);
+    (void)take_i32(in, feature_q16, BANDS);
     stapes_layer_norm(feature_q16, x_q11, &counter);
-    *give_i16(out, x_q11, BINS) = counter.saturations;
+    *give_i16(out, x_q11, BANDS) = counter.saturations;
 }
 
 /* ---------------------------------------------------------------- nn.c */
@@ -306,15 +327,18 @@ static const stapes_unit_t UNITS[] = {
     UNIT(sqrt_round, 1, 1), UNIT(srdhm, 2, 1), UNIT(rdbpot, 2, 1), UNIT(mbqm32, 3, 1), UNIT(mbqm64, 3, 1),
 
     UNIT(analysis_window_q31, 1, 1), UNIT(synthesis_window_q30, 1, 1), UNIT(twiddle_q31, 1, 2), UNIT(split_q31, 1, 3),
-    UNIT(bit_reversal, 1, 2), UNIT(reciprocal_uq16, 1, 1), UNIT(log2_q24, 1, 1), UNIT(sqrt_uq16, 1, 1),
+    UNIT(bit_reversal, 1, 2), UNIT(band_width, 1, 1), UNIT(band_inverse_q31, 1, 1), UNIT(absence_uq16, 1, 1),
+    UNIT(reciprocal_uq16, 1, 1), UNIT(log2_q24, 1, 1), UNIT(sqrt_uq16, 1, 1),
     UNIT(sigmoid_uq16, 1, 1),
 
     UNIT(window, N, N), UNIT(rfft, N, 2 * BINS + 1), UNIT(irfft, 2 * BINS, N + 2), UNIT(power, 2 * BINS, BINS),
-    UNIT(total_gain, 2 * BINS + 5, BINS), UNIT(apply_gain, 3 * BINS, 2 * BINS),
+    UNIT(total_gain, BINS + BANDS + 5, BINS), UNIT(apply_gain, 3 * BINS, 2 * BINS),
     UNIT(overlap_add, N + HOP, 2 * HOP + 1),
 
-    UNIT(wiener, 3 * BINS + 1, 4 * BINS + 5), UNIT(wiener_learn, 2 * BINS + 1, 3 * BINS + 2),
-    UNIT(wiener_plausible, BINS + 1, 1), UNIT(features, 3 * BINS, BINS), UNIT(layer_norm, BINS, BINS + 1),
+    UNIT(wiener, 3 * BINS + PRESENCE + 1, 4 * BINS + PRESENCE + RAW_GAIN + 5),
+    UNIT(wiener_learn, 2 * BINS + 1, 3 * BINS + RAW_GAIN + 2),
+    UNIT(wiener_plausible, BINS + 1, 1), UNIT(features, 3 * BINS, BANDS), UNIT(gain_features, BINS, BANDS),
+    UNIT(layer_norm, BANDS, BANDS + 1),
     UNIT(encode_features_i8, 1, 2),
 };
 

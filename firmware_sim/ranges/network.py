@@ -15,7 +15,7 @@ ROUNDS = 16
 def network(graph: Graph, x: Interval, ledger: Ledger) -> dict[str, Interval]:
     """Bounds of every tensor for any input in x and any state that can be reached from home.
 
-    x        network input code, (bins,); an input that is neither x nor a state can be anything in its dtype
+    x        network input code, (inputs,); an input that is neither x nor a state can be anything in its dtype
     returns  tensor name -> interval after its limits
     raises   RangeError when a register can overflow, or when int16x8 could meet a tie
     """

@@ -22,8 +22,8 @@ def prove(graph: Graph | None, profile: Profile) -> Ledger:
     returns  every bound, every saturation with the verdict whether it can happen
     raises   RangeError, one line, where a register can overflow
     """
-    if graph is not None and graph.tensors["x"].shape != (profile.bins,):
-        raise RangeError(f"network: x has not the {profile.bins} bins of profile {profile.name}")
+    if graph is not None and graph.tensors["x"].shape != (profile.inputs,):
+        raise RangeError(f"network: x has not the {profile.inputs} inputs of profile {profile.name}")
     ledger = Ledger()
     spectrum, x_q11 = front_end.analysis(profile, ledger)
     if graph is not None:

@@ -8,8 +8,8 @@ from firmware_sim import contract, tables
 from firmware_sim.contract import UNITY_GAIN_Q15, Profile
 from firmware_sim.fixed import Ints, log2_q16, mul_q31, sqrt_round
 from firmware_sim.ranges.interval import Interval
-from firmware_sim.ranges.ledger import I32, I64, U32, U64, Ledger, Limit
-from firmware_sim.wiener import ONE_UQ16
+from firmware_sim.ranges.ledger import I32, I64, U16, U32, U64, Ledger, Limit
+from firmware_sim.wiener import GAMMA_BITS, ONE_UQ16, speech_absence
 
 MIX = Limit("mix_q31's operand", 0, (1 << 61) - 1)
 MIXED = Limit("mix_q31's sum of products", 0, (1 << 92) - 1)
@@ -30,9 +30,13 @@ def wiener(power: Ints, profile: Profile, ledger: Ledger) -> int:
     ledger.fits("prior_uq16", "gamma x ratio", 0, gamma * ratio + (1 << 30), I64)
     prior = (gamma * ratio + (1 << 30)) >> 31
     ledger.fits("prior_uq16", "A", 0, prior, UNITY_Q31)
-    _likelihood(prior, xi, profile, ledger)
+    if profile.noise_tracker == "spp":
+        _presence(profile, ledger)
+    else:
+        _likelihood(prior, xi, profile, ledger)
     gain = int(sqrt_round(np.array([ratio >> 1]))[0])
     ledger.fits("wiener_gain_q15", "gain", 0, gain, Limit("a gain of one", 0, UNITY_GAIN_Q15))
+    ledger.tap("raw_gain_q15", 0, gain)
     ledger.tap("wiener_gain_q15", 0, UNITY_GAIN_Q15)
     return noise
 
@@ -46,7 +50,7 @@ def _noise(loudest: int, profile: Profile, ledger: Ledger) -> int:
     ledger.fits("learned", "sum of powers x share", 0, learned * weight_q31, MIXED)
     mean = (learned * weight_q31 + (1 << 30)) >> 31
     shares = contract.NOISE_MEMORY_Q31 + contract.NOISE_INNOVATION_Q31
-    ledger.fits("noise", "shares of the mix", weight_q31, shares, UNITY_Q31)
+    ledger.fits("noise", "shares of the mix", weight_q31, shares, UNITY_Q31)  # spp: `_presence` bounds its share
     mixed_words(shares, ledger)
     noise = max(loudest, mean, contract.NOISE_MIN)
     ledger.fits("noise", "noise PSD", contract.NOISE_MIN, noise, NOISE)
@@ -113,6 +117,29 @@ def _ratio(xi: int, inverse: tuple[int, int], ledger: Ledger) -> int:
     ratio = product >> 30
     ledger.fits("ratio_q31", "ratio", 0, ratio, UNITY_Q31)
     return ratio
+
+
+def _presence(profile: Profile, ledger: Ledger) -> None:
+    """Absence of speech by its table, every value of gamma below 16; its mean; the input's share in the noise PSD."""
+    gamma = np.arange(1 << (GAMMA_BITS + 8), dtype=np.int64)[None]
+    absence, _ = speech_absence(gamma, np.zeros_like(gamma))
+    least = min(int(absence.min()), 0)
+    ledger.fits("absence_uq16", "1 - p", least, int(absence.max()), Limit("a share of one", 0, ONE_UQ16))
+    steps = np.diff(tables.ABSENCE_UQ16) * ((1 << GAMMA_BITS) - 1) + (1 << (GAMMA_BITS - 1))
+    ledger.fits("absence_uq16", "step x fraction and rounding", steps, steps, I32)
+    ledger.fits("absence_uq16", "entry", tables.ABSENCE_UQ16, tables.ABSENCE_UQ16, U16)
+    shares = contract.PRESENCE_MEMORY_Q31 + contract.PRESENCE_INNOVATION_Q31
+    mean = (shares * (1 << 31) + (1 << 30)) >> 31
+    ledger.fits("presence_q31", "weighted presences and rounding", 0, shares * (1 << 31) + (1 << 30), U64)
+    ledger.fits("presence_q31", "mean presence", 0, mean, UNITY_Q31)
+    largest = max(int(absence.max()), contract.ABSENCE_MIN_UQ16)
+    product = largest * contract.SPP_INNOVATION_Q31 + (1 << 15)
+    ledger.fits("share_q31", "absence x innovation and rounding", 0, product, I64)
+    ledger.fits("share_q31", "share of the input", 0, product >> 16, UNITY_Q31)
+    ledger.fits("share_q31", "share of the noise PSD", (1 << 31) - (product >> 16), 1 << 31, UNITY_Q31)
+    high = profile.analysis_samples << 16
+    ledger.fits("likelihood_q16", "sum of presences", 0, high, I64)
+    ledger.tap("likelihood_q16", 0, high)
 
 
 def _likelihood(prior: int, xi: int, profile: Profile, ledger: Ledger) -> None:

@@ -17,6 +17,7 @@ from firmware_sim.contract import DEFAULT_PROFILE, PROFILES, Parameters, Profile
 from firmware_sim.fixed import Ints
 from firmware_sim.graph import Graph
 from firmware_sim.ping_pong import Status
+from golden_vectors.units import FIRST_PROFILE
 
 RESTART = "restart"
 SATURATIONS = "saturations"
@@ -128,6 +129,6 @@ class StreamExecutor(Executor, Protocol):
 class UnitExecutor(Executor, Protocol):
     """An executor that also runs the units of the front end by themselves."""
 
-    def run_unit(self, name: str, rows: Ints) -> Ints:
-        """Rows (n, in_width) int64 through a unit of `golden_vectors.units` -> (n, out_width) int64."""
+    def run_unit(self, name: str, rows: Ints, profile: str = FIRST_PROFILE) -> Ints:
+        """Rows (n, in_width) int64 through a unit of a profile of `golden_vectors.units` -> (n, out_width) int64."""
         ...

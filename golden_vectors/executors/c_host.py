@@ -23,6 +23,7 @@ from golden_vectors.executors.host_ping_pong import HostPingPong
 from golden_vectors.executors.host_units import load_units, run_unit
 from golden_vectors.executors.network import filled
 from golden_vectors.executors.schedule import Call, calls, heard, samples_of
+from golden_vectors.units import FIRST_PROFILE
 
 Samples = npt.NDArray[np.int16]
 
@@ -266,13 +267,13 @@ class CHost:
         flags, compiler = ("-O2", *PAIRED) if self.paired else ("-O0",), COMPILERS[self.compiler]
         return build_host(graph, profile, flags=flags, compiler=compiler, paired=self.paired, more_sources=more_sources)
 
-    def run_unit(self, name: str, rows: Ints) -> Ints:
+    def run_unit(self, name: str, rows: Ints, profile: str = FIRST_PROFILE) -> Ints:
         """See `base.UnitExecutor.run_unit`."""
-        return run_unit(self._units, name, rows)
+        return run_unit(self._units(profile), name, rows)
 
-    @cached_property
-    def _units(self) -> ctypes.CDLL:
-        return load_units(self.build(None, PROFILES[DEFAULT_PROFILE], UNITS))
+    def _units(self, profile: str) -> ctypes.CDLL:
+        """The library with the units of a profile; `build` makes it once."""
+        return load_units(self.build(None, PROFILES[profile], UNITS))
 
 
 def network_taps(graph: Graph) -> dict[str, str]:

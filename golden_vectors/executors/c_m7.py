@@ -30,6 +30,7 @@ STAGE_FUNCTIONS = {
     "stapes_power": "wiener",
     "stapes_wiener": "wiener",
     "stapes_features": "features",
+    "stapes_gain_features": "features",
     "stapes_layer_norm": "features",
     "stapes_network": "network",
     "stapes_total_gain": "gain",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import struct
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from firmware_sim.contract import DEFAULT_PROFILE, PROFILES, STAGES, ContractError, Parameters, Profile
+from firmware_sim.contract import PROFILES, STAGES, ContractError, Parameters, Profile
 from firmware_sim.fixed import Ints
 from firmware_sim.frame_loop import TAPS, default_parameters
 from firmware_sim.graph import Graph, Tensor
@@ -27,6 +26,7 @@ from golden_vectors.executors.c_host import ParameterBlock, joined, network_taps
 from golden_vectors.executors.network import filled
 from golden_vectors.executors.schedule import COUNTERS, Call, calls, heard, samples_of
 from golden_vectors.program import Ended
+from golden_vectors.units import FIRST_PROFILE
 
 Runner: TypeAlias = Callable[[Path, Mapping[str, bytes]], Ended]
 """What runs a program: its file and the files that it may read -> what it left behind."""
@@ -196,13 +196,13 @@ class CProgram(ABC):
         taps = {name: joined(name, [fields_of(states)], stream.hops) for name in TAPS}
         return StreamRun(taps, counters, *(_played(files[PLAYED], stream) if stream.events else ()))
 
-    def run_unit(self, name: str, rows: Ints) -> Ints:
+    def run_unit(self, name: str, rows: Ints, profile: str = FIRST_PROFILE) -> Ints:
         """See `base.UnitExecutor.run_unit`."""
-        return run_unit(self._units, name, rows, self.run)
+        return run_unit(self._units(profile), name, rows, self.run)
 
-    @cached_property
-    def _units(self) -> Path:
-        return self.build(None, PROFILES[DEFAULT_PROFILE], "units")
+    def _units(self, profile: str) -> Path:
+        """The program with the units of a profile; `build` makes it once."""
+        return self.build(None, PROFILES[profile], "units")
 
 
 def _plain(script: Script, stream: StreamInput) -> None:

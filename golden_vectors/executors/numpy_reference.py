@@ -14,7 +14,7 @@ from firmware_sim.meter import Counter
 from firmware_sim.ping_pong import PingPong
 from golden_vectors.executors.base import SATURATIONS, StreamInput, StreamRun
 from golden_vectors.executors.network import Arrays, Step, StepExecutor, filled
-from golden_vectors.units import unit
+from golden_vectors.units import FIRST_PROFILE, unit
 
 
 class NumpyReference(StepExecutor):
@@ -65,6 +65,6 @@ class NumpyReference(StepExecutor):
         shown = {name: np.stack(values) for name, values in rows.items()}
         return StreamRun(shown, counters, *((np.stack(played), device.schedule) if stream.events else ()))
 
-    def run_unit(self, name: str, rows: Ints) -> Ints:
+    def run_unit(self, name: str, rows: Ints, profile: str = FIRST_PROFILE) -> Ints:
         """See `UnitExecutor.run_unit`."""
-        return unit(name).run(rows)
+        return unit(name, profile).run(rows)

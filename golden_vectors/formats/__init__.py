@@ -83,7 +83,7 @@ def graph_files(vector: Vector, graphs: Mapping[str, Graph], name: str) -> dict[
     if digest is None or name == "c":
         return {}
     source = header.get("graph", MODEL)
-    graph, stem = graph_of(source, vector.scheme, graphs), f"{source}_{vector.scheme}"
+    graph, stem = graph_of(source, vector.model, graphs), f"{source}_{vector.model}"
     if graph.digest != digest:
         raise WitnessError(
             f"vector {vector.id} is of graph {digest[:16]}..., not of {graph.digest[:16]}...: see --model"

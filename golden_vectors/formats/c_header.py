@@ -74,7 +74,7 @@ def _wanted(facts: Mapping[str, Any]) -> dict[str, Any]:
     """What becomes macros: sizes, setting, digests, counters by name."""
     wanted = {key: facts[key] for key in _FACTS if key in facts}
     if "profile" in facts:
-        wanted["profile"] = {key: value for key, value in facts["profile"].items() if key != "name"}
+        wanted["profile"] = {key: value for key, value in facts["profile"].items() if isinstance(value, int)}
     if "counters" in facts:
         named = {stage: dict(zip(COUNTERS, pair, strict=True)) for stage, pair in facts["counters"].items()}
         wanted["counters"] = named

@@ -8,7 +8,7 @@ with the file's name: whatever is absent cannot be compared, so an incomplete ve
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from firmware_sim.contract import PROFILES, Profile
 from firmware_sim.fixed import Ints
-from firmware_sim.graph import Graph
+from firmware_sim.graph import SCHEMES, Graph
+from golden_vectors import json_words as words
 from golden_vectors.compare import Difference, Taps
 from golden_vectors.executors.base import Executor
 from golden_vectors.json_words import Word
@@ -28,10 +29,12 @@ Shape: TypeAlias = tuple[int | None, ...]
 Wanted: TypeAlias = dict[str, tuple[npt.DTypeLike, Shape]]
 """Name of an array -> its dtype and shape."""
 Graphs: TypeAlias = Mapping[str, Graph]
-"""Scheme -> its graph."""
+"""Name of MODELS -> its graph."""
 Built: TypeAlias = tuple[Header, dict[str, npt.NDArray[Any]], tuple[str, ...]]
 """What a case becomes: its further header, arrays, and a stream's trace (else empty)."""
 
+MODELS: Mapping[str, str] = {**{scheme: scheme for scheme in SCHEMES}, "compact": "int16x8"}
+"""Shipped models -> their scheme: the base model in both schemes, and the compact one."""
 ANY_SCHEME = "any"
 """Scheme of a vector whose arithmetic does not depend on it."""
 
@@ -140,6 +143,17 @@ def text(value: Any) -> bool:
     return isinstance(value, str) and value != ""
 
 
+def profile_facts(profile: Profile) -> Header:
+    """A profile as a header has it."""
+    return {**asdict(profile), "bands": [list(run) for run in profile.bands]}
+
+
+def check_model(header: Header) -> None:
+    """The header's model is one that is shipped, and of its scheme; raises ValueError."""
+    fitting = [name for name, scheme in MODELS.items() if scheme == header["scheme"]]
+    require(header["model"] in fitting, header, "model", f"one of {', '.join(fitting)}")
+
+
 def check_fields(header: Header, key: str, kind: type[Any]) -> None:
     """The header's object has the fields of a dataclass, and their types, and the dataclass accepts it."""
     value = header[key]
@@ -148,7 +162,12 @@ def check_fields(header: Header, key: str, kind: type[Any]) -> None:
     if set(value) != set(names):
         raise ValueError(f"wrong keys in {key}: {', '.join(sorted(map(str, set(value) ^ set(names))))}")
     for name, wanted in names.items():
-        if type(value[name]).__name__ != wanted:
+        if wanted == words.PAIRS:
+            sound = listed(value[name], lambda pair: listed(pair, whole) and len(pair) == 2)
+            wanted = "a list of pairs"
+        else:
+            sound = type(value[name]).__name__ == wanted
+        if not sound:
             raise ValueError(f"{key}: {name} must be of type {wanted}, it is {shortened(value[name])}")
     kind(**value)
 

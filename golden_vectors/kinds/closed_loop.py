@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy.typing as npt
@@ -17,7 +17,19 @@ from golden_vectors.executors.base import Executor
 from golden_vectors.executors.network import digest
 from golden_vectors.executors.numpy_reference import NumpyReference
 from golden_vectors.json_words import Word
-from golden_vectors.kinds.base import Built, Graphs, Header, Wanted, Witness, check_profile, require, whole
+from golden_vectors.kinds.base import (
+    MODELS,
+    Built,
+    Graphs,
+    Header,
+    Wanted,
+    Witness,
+    check_model,
+    check_profile,
+    profile_facts,
+    require,
+    whole,
+)
 from golden_vectors.kinds.drift import check_recipe
 from golden_vectors.kinds.network import NETWORK_DTYPES
 from golden_vectors.signals import PROFILE, RECIPES, check_made, made
@@ -37,6 +49,8 @@ class ClosedLoopCase:
     steps: int
     recipe: str
     scheme: str
+    model: str = ""
+    """Name of MODELS; "": that of the scheme."""
 
 
 def loop_codes(recipe: str, steps: int, scheme: str) -> Ints:
@@ -56,7 +70,8 @@ class ClosedLoopKind:
     def facts(self, case: ClosedLoopCase) -> Header:
         codes = loop_codes(case.recipe, case.steps, case.scheme)
         return {
-            "profile": asdict(PROFILE),
+            "profile": profile_facts(PROFILE),
+            "model": case.model or case.scheme,
             "steps": case.steps,
             "recipe": case.recipe,
             "input_sha256": sha256(_stored(codes, case.scheme).tobytes()),
@@ -68,6 +83,7 @@ class ClosedLoopKind:
     def properties(self) -> dict[str, Word]:
         return {
             "profile": words.dataclass_of(Profile),
+            "model": words.one_of(*MODELS),
             "steps": words.whole(1),
             "recipe": words.one_of(*RECIPES),
             "input_sha256": words.SHA256,
@@ -79,6 +95,7 @@ class ClosedLoopKind:
         return words.object_of(self.properties())
 
     def check(self, header: Header) -> None:
+        check_model(header)
         check_profile(header)
         check_recipe(header)
         require(whole(header["steps"], 1), header, "steps", "a whole number above 0")
@@ -89,7 +106,7 @@ class ClosedLoopKind:
         return {}
 
     def build(self, case: ClosedLoopCase, graphs: Graphs) -> Built:
-        graph = graphs[case.scheme]
+        graph = graphs[case.model or case.scheme]
         run = NumpyReference().run_network(graph, loop_codes(case.recipe, case.steps, case.scheme))
         return {"graph_sha256": graph.digest, "run_sha256": digest(run)}, {}, ()
 
@@ -100,10 +117,10 @@ class ClosedLoopKind:
         header = vector.header
         codes = loop_codes(header["recipe"], header["steps"], vector.scheme)
         check_made(header, _stored(codes, vector.scheme))
-        got = engine.run_network(bench.graphs[vector.scheme], codes)
+        got = engine.run_network(bench.graphs[vector.model], codes)
         if digest(got) == header["run_sha256"]:
             return None, 0.0
-        reference = bench.closed_loop[vector.scheme]
+        reference = bench.closed_loop[vector.model]
         if digest(reference) == header["run_sha256"]:
             return network_difference(vector.id, reference, got), share_differing(reference["mask"], got["mask"])
         wanted, found = header["run_sha256"], digest(got)

@@ -13,7 +13,7 @@ from golden_vectors.executors import SHORT, family
 from golden_vectors.executors.base import Executor, StreamExecutor, StreamInput, StreamRun
 from golden_vectors.executors.numpy_reference import NumpyReference
 from golden_vectors.json_words import Word
-from golden_vectors.kinds.base import Built, Graphs, Header, Wanted, Witness, require
+from golden_vectors.kinds.base import Built, Graphs, Header, Wanted, Witness, check_model, profile_facts, require
 from golden_vectors.kinds.hops import check_stream, stream_properties
 from golden_vectors.kinds.stream import (
     counter_difference,
@@ -45,6 +45,8 @@ class DriftCase:
     recipe: str
     parameters: Parameters = field(default_factory=Parameters)
     scheme: str = "int16x8"
+    model: str = ""
+    """Name of MODELS; "": that of the scheme."""
 
 
 class DriftKind:
@@ -55,7 +57,8 @@ class DriftKind:
     def facts(self, case: DriftCase) -> Header:
         pcm = limited(made(case.recipe, case.hops * HOP))
         return {
-            "profile": asdict(PROFILE),
+            "profile": profile_facts(PROFILE),
+            "model": case.model or case.scheme,
             "parameters": asdict(case.parameters),
             "hops": case.hops,
             "hops_per_line": HOPS_PER_LINE,
@@ -73,6 +76,7 @@ class DriftKind:
         return words.object_of(self.properties())
 
     def check(self, header: Header) -> None:
+        check_model(header)
         check_stream(header, HOPS_PER_LINE)
         check_recipe(header)
 
@@ -80,7 +84,7 @@ class DriftKind:
         return {}
 
     def build(self, case: DriftCase, graphs: Graphs) -> Built:
-        graph = graphs[case.scheme]
+        graph = graphs[case.model or case.scheme]
         pcm = limited(made(case.recipe, case.hops * HOP))
         run = NumpyReference().run_stream(graph, StreamInput(pcm, case.parameters, profile=PROFILE))
         counters = {stage: list(values) for stage, values in run.counters.items()}
@@ -95,7 +99,7 @@ class DriftKind:
         lines = vector.trace[:SHORT_LINES] if short else vector.trace
         stream = stream_input(vector)
         samples = len(lines) * HOPS_PER_LINE * stream.profile.hop_samples
-        run = engine.run_stream(bench.graphs[vector.scheme], replace(stream, pcm=stream.pcm[:samples]))
+        run = engine.run_stream(bench.graphs[vector.model], replace(stream, pcm=stream.pcm[:samples]))
         got = trace_lines(vector.header, run.taps)
         if got == lines:
             return (None if short else counter_difference(vector, run)), 0.0

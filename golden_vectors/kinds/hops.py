@@ -8,7 +8,7 @@ from golden_vectors import json_words as words
 from golden_vectors.executors import schedule
 from golden_vectors.executors.base import EVENTS, RESTART
 from golden_vectors.json_words import Word
-from golden_vectors.kinds.base import Header, check_fields, check_profile, listed, require, shortened, whole
+from golden_vectors.kinds.base import MODELS, Header, check_fields, check_profile, listed, require, shortened, whole
 
 EVENT_KEYS = {"events", "schedule"}
 """Keys of a stream in which hops were late or lost, or the device restarted; its vector also holds `played`."""
@@ -18,6 +18,7 @@ def stream_properties() -> dict[str, Word]:
     """What JSON Schema says of the keys that every header of hops has."""
     return {
         "profile": words.dataclass_of(Profile),
+        "model": words.one_of(*MODELS),
         "parameters": words.dataclass_of(Parameters),
         "hops": words.whole(1),
         "hops_per_line": words.whole(1),

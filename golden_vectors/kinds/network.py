@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import ClassVar
 
 from firmware_sim.contract import Profile
@@ -13,7 +13,19 @@ from golden_vectors.compare import NETWORK_TAPS, Difference, network_difference,
 from golden_vectors.executors.base import Executor
 from golden_vectors.executors.numpy_reference import NumpyReference
 from golden_vectors.json_words import Word
-from golden_vectors.kinds.base import Built, Graphs, Header, Wanted, Witness, check_profile, require, whole
+from golden_vectors.kinds.base import (
+    MODELS,
+    Built,
+    Graphs,
+    Header,
+    Wanted,
+    Witness,
+    check_model,
+    check_profile,
+    profile_facts,
+    require,
+    whole,
+)
 from golden_vectors.signals import PROFILE, Signal
 from golden_vectors.vector import Vector
 
@@ -34,6 +46,8 @@ class NetworkCase:
     steps: int
     features: Signal
     scheme: str
+    model: str = ""
+    """Name of MODELS; "": that of the scheme."""
 
     def codes(self) -> Ints:
         """(steps, bins) int64: values of the graph's input x."""
@@ -46,18 +60,24 @@ class NetworkKind:
     name = "network"
 
     def facts(self, case: NetworkCase) -> Header:
-        return {"steps": case.steps, "profile": asdict(PROFILE)}
+        return {"steps": case.steps, "profile": profile_facts(PROFILE), "model": case.model or case.scheme}
 
     def keys(self, header: Header) -> set[str]:
         return set(self.properties())
 
     def properties(self) -> dict[str, Word]:
-        return {"steps": words.whole(1), "profile": words.dataclass_of(Profile), "graph_sha256": words.SHA256}
+        return {
+            "steps": words.whole(1),
+            "profile": words.dataclass_of(Profile),
+            "model": words.one_of(*MODELS),
+            "graph_sha256": words.SHA256,
+        }
 
     def described(self) -> Word:
         return words.object_of(self.properties())
 
     def check(self, header: Header) -> None:
+        check_model(header)
         check_profile(header)
         require(whole(header["steps"], 1), header, "steps", "a whole number above 0")
 
@@ -66,7 +86,7 @@ class NetworkKind:
         return dict.fromkeys(("input_x", *NETWORK_TAPS), wanted)
 
     def build(self, case: NetworkCase, graphs: Graphs) -> Built:
-        graph, codes = graphs[case.scheme], case.codes()
+        graph, codes = graphs[case.model or case.scheme], case.codes()
         run = NumpyReference().run_network(graph, codes)
         dtype = NETWORK_DTYPES[case.scheme]
         arrays = {name: run[name].astype(dtype) for name in NETWORK_TAPS}
@@ -76,6 +96,6 @@ class NetworkKind:
         return True
 
     def compare(self, engine: Executor, vector: Vector, bench: Witness) -> tuple[Difference | None, float]:
-        got = engine.run_network(bench.graphs[vector.scheme], vector.arrays["input_x"].astype("int64"))
+        got = engine.run_network(bench.graphs[vector.model], vector.arrays["input_x"].astype("int64"))
         first = network_difference(vector.id, vector.arrays, got)
         return first, share_differing(vector.arrays["mask"], got["mask"])

@@ -38,6 +38,8 @@ from golden_vectors.kinds.base import (
     Shape,
     Wanted,
     Witness,
+    check_model,
+    profile_facts,
 )
 from golden_vectors.kinds.hops import EVENT_KEYS, check_events, check_resets, check_stream, stream_properties
 from golden_vectors.signals import HOP, PROFILE, Signal, check_made, made
@@ -45,7 +47,7 @@ from golden_vectors.vector import Vector
 
 Pcm: TypeAlias = npt.NDArray[np.int16]
 
-KEPT_TAPS = ("likelihood_q16", "vad", "wiener_gain_q15", "x_q11", "mask_q15", "gain_q15", "pcm")
+KEPT_TAPS = ("likelihood_q16", "vad", "mask_q15", "pcm")
 """Taps that a stream vector carries in full; the digests cover the others, whose expected elements come from the
 reference once it agrees with those digests."""
 
@@ -66,6 +68,8 @@ class StreamCase:
     resets: tuple[int, ...] = ()
     scheme: str = "int16x8"
     events: tuple[tuple[int, str], ...] = ()
+    model: str = ""
+    """Name of MODELS; "": that of the scheme."""
 
     def pcm(self) -> Pcm:
         """(hops * hop_samples,) int16."""
@@ -116,7 +120,8 @@ class StreamKind:
 
     def facts(self, case: StreamCase) -> Header:
         return {
-            "profile": asdict(PROFILE),
+            "profile": profile_facts(PROFILE),
+            "model": case.model or case.scheme,
             "parameters": asdict(case.parameters),
             "resets": list(case.resets),
             "hops": case.hops,
@@ -139,6 +144,7 @@ class StreamKind:
         return words.object_of(self.properties(), EVENT_KEYS)
 
     def check(self, header: Header) -> None:
+        check_model(header)
         check_stream(header, 1)
         check_resets(header)
         if "events" in header:
@@ -149,14 +155,15 @@ class StreamKind:
         widths: dict[str, Shape] = {
             "likelihood_q16": (),
             "vad": (),
+            "mask_q15": (profile.band_count,),
             "pcm": (profile.hop_samples,),
         }
-        kept = {name: (narrowest(name), (hops, *widths.get(name, (profile.bins,)))) for name in KEPT_TAPS}
+        kept = {name: (narrowest(name), (hops, *widths[name])) for name in KEPT_TAPS}
         played: Wanted = {"played": ("<i2", (hops, profile.hop_samples))}
         return {"input_pcm": ("<i2", (hops * profile.hop_samples,)), **kept, **(played if "events" in header else {})}
 
     def build(self, case: StreamCase, graphs: Graphs) -> Built:
-        graph = graphs[case.scheme]
+        graph = graphs[case.model or case.scheme]
         stream = StreamInput(case.pcm(), case.parameters, case.resets, PROFILE, case.events)
         run = NumpyReference().run_stream(graph, stream)
         header = {
@@ -173,7 +180,7 @@ class StreamKind:
         return isinstance(engine, StreamExecutor)
 
     def compare(self, engine: StreamExecutor, vector: Vector, bench: Witness) -> tuple[Difference | None, float]:
-        run = engine.run_stream(bench.graphs[vector.scheme], stream_input(vector))
+        run = engine.run_stream(bench.graphs[vector.model], stream_input(vector))
         first = stream_difference(vector, run, lambda: bench.reference_taps(vector))
         return first, share_differing(vector.arrays["pcm"], run.taps["pcm"]) if first else 0.0
 

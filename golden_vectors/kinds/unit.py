@@ -9,14 +9,26 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from firmware_sim.contract import PROFILES, Profile
 from firmware_sim.fixed import Ints
 from golden_vectors import json_words as words
 from golden_vectors.compare import Difference, Rows, element_of_rows, first_row
 from golden_vectors.executors.base import Executor, UnitExecutor
 from golden_vectors.executors.numpy_reference import NumpyReference
 from golden_vectors.json_words import Word
-from golden_vectors.kinds.base import ANY_SCHEME, Built, Graphs, Header, Wanted, Witness, require, whole
-from golden_vectors.units import UNITS
+from golden_vectors.kinds.base import (
+    ANY_SCHEME,
+    Built,
+    Graphs,
+    Header,
+    Wanted,
+    Witness,
+    check_profile,
+    profile_facts,
+    require,
+    whole,
+)
+from golden_vectors.units import FIRST_PROFILE, UNITS, UNITS_OF, Unit
 from golden_vectors.units.base import Column, split
 from golden_vectors.vector import Vector
 
@@ -35,6 +47,12 @@ class UnitCase:
     unit: str
     rows: Callable[[], Ints]
     """Makes the rows: (rows, in_width) int64."""
+    profile: str = FIRST_PROFILE
+
+    @property
+    def function(self) -> Unit:
+        """The unit of this profile."""
+        return UNITS_OF[self.profile][self.unit]
 
 
 class UnitKind:
@@ -43,30 +61,31 @@ class UnitKind:
     name = "unit"
 
     def facts(self, case: UnitCase) -> Header:
-        return {"unit": case.unit}
+        return {"unit": case.unit, "profile": profile_facts(PROFILES[case.profile])}
 
     def keys(self, header: Header) -> set[str]:
         return set(self.properties())
 
     def properties(self) -> dict[str, Word]:
-        return {"unit": words.one_of(*UNITS), "rows": words.whole(1)}
+        return {"unit": words.one_of(*UNITS), "profile": words.dataclass_of(Profile), "rows": words.whole(1)}
 
     def described(self) -> Word:
         return words.object_of(self.properties())
 
     def check(self, header: Header) -> None:
+        check_profile(header)
         require(header["unit"] in UNITS, header, "unit", "one of golden_vectors/units")
         require(whole(header["rows"], 1), header, "rows", "a whole number above 0")
 
     def arrays(self, header: Header) -> Wanted:
-        return {name: (column.dtype, _shape(header, column)) for name, column in _named(header["unit"]).items()}
+        return {name: (column.dtype, _shape(header, column)) for name, column in _named(unit_of(header)).items()}
 
     def build(self, case: UnitCase, graphs: Graphs) -> Built:
-        unit, rows = UNITS[case.unit], case.rows()
-        results = NumpyReference().run_unit(case.unit, rows)
+        unit, rows = case.function, case.rows()
+        results = NumpyReference().run_unit(case.unit, rows, case.profile)
         parts = [*split(rows, unit.inputs).values(), *split(results, unit.outputs).values()]
         header = {"rows": len(rows)}
-        named = zip(_named(case.unit).items(), parts, strict=True)
+        named = zip(_named(unit).items(), parts, strict=True)
         arrays = {name: _narrow(part, column).reshape(_shape(header, column)) for (name, column), part in named}
         return header, arrays, ()
 
@@ -74,15 +93,20 @@ class UnitKind:
         return isinstance(engine, UnitExecutor)
 
     def compare(self, engine: UnitExecutor, vector: Vector, bench: Witness) -> tuple[Difference | None, float]:
-        unit = UNITS[vector.header["unit"]]
+        unit = unit_of(vector.header)
         expected = _rows(vector, "out_", unit.outputs)
-        got = engine.run_unit(unit.name, _rows(vector, "in_", unit.inputs))
+        got = engine.run_unit(unit.name, _rows(vector, "in_", unit.inputs), vector.header["profile"]["name"])
         return _difference(vector, expected, got, unit.outputs), float(np.mean(expected != got))
 
 
-def _named(unit: str) -> dict[str, Column]:
+def unit_of(header: Header) -> Unit:
+    """The unit that a vector runs."""
+    return UNITS_OF[header["profile"]["name"]][header["unit"]]
+
+
+def _named(unit: Unit) -> dict[str, Column]:
     """Arrays of a vector -> columns of its unit."""
-    sides = (("in_", UNITS[unit].inputs), ("out_", UNITS[unit].outputs))
+    sides = (("in_", unit.inputs), ("out_", unit.outputs))
     return {f"{side}{column.name}": column for side, columns in sides for column in columns}
 
 

@@ -10,12 +10,16 @@ import numpy as np
 
 from firmware_sim.fixed import Ints
 from golden_vectors.kinds.unit import UnitCase
-from golden_vectors.unit_cases import features, transforms, wiener, words
-from golden_vectors.units import TABLES, WORDS
+from golden_vectors.unit_cases import default, features, transforms, wiener, words
+from golden_vectors.units import FIRST_PROFILE, UNITS_OF, WORDS
 
 Rows: TypeAlias = Callable[[], Ints]
 
 FIRST = 101
+TABLES = ("analysis_window_q31", "synthesis_window_q30", "twiddle_q31", "split_q31", "bit_reversal",
+          "reciprocal_uq16", "log2_q24", "sqrt_uq16", "sigmoid_uq16")  # fmt: skip
+TABLES_OF_DEFAULT = (*TABLES[:5], "band_width", "band_inverse_q31", "absence_uq16")
+"""Tables of the first profile, and those in which the default differs."""
 
 _WORDS: dict[str, tuple[Rows, tuple[str, ...]]] = {
     "count": (words.count, ("CounterEnd",)),
@@ -73,6 +77,23 @@ _STAGES: tuple[tuple[str, str, str, Rows, tuple[str, ...]], ...] = (
     ("encode_features_i8", "features", "encode_features_i8", features.encode_features_i8, ("Tie", "SaturationEdge")),
 )
 """Id, group, unit, rows, flags."""
+_OF_DEFAULT: tuple[tuple[str, str, str, Rows, tuple[str, ...]], ...] = (
+    ("window_256", "fft", "window", default.window, ("Tie", "TableEntry")),
+    ("rfft_256", "fft", "rfft", default.rfft, ("Twiddle", "FftWrap", "OverflowGuard")),
+    ("irfft_256", "fft", "irfft", default.irfft, ("Twiddle", "SaturationEdge", "OverflowGuard")),
+    ("total_gain_bands", "fft", "total_gain", default.total_gain, ("BandEdge", "Tie", "GainFloor", "Bypass")),
+    ("overlap_add_256", "fft", "overlap_add", default.overlap_add, ("Tie", "SaturationEdge")),
+    ("spp_speech", "wiener", "wiener", default.of_speech, ("Adaptation", "Presence")),
+    ("spp_learning", "wiener", "wiener_learn", default.learning, ("NoiseFloor", "FirstHops")),
+    ("spp_absence", "wiener", "wiener", default.absence, ("TableInterval", "Presence")),
+    ("spp_guard", "wiener", "wiener", default.guard, ("Stagnation",)),
+    ("spp_weighted", "wiener", "wiener", default.weighted, ("NoiseFloor", "Tie")),
+    ("spp_half", "wiener", "wiener", default.half, ("VadThreshold", "DcBin", "NyquistBin")),
+    ("band_features", "features", "features", default.features, ("BandEdge", "NoiseFloor", "GainChannel")),
+    ("gain_features", "features", "gain_features", default.gain_features, ("GainChannel", "BandEdge")),
+    ("layer_norm_64", "features", "layer_norm", default.layer_norm, ("ZeroVariance", "SaturationEdge")),
+)
+"""The same of the profile `default`: what it has of its own."""
 
 
 def _entries(size: int) -> Ints:
@@ -80,16 +101,23 @@ def _entries(size: int) -> Ints:
     return np.arange(size, dtype=np.int64)[:, None]
 
 
-def _every() -> Iterator[tuple[str, str, tuple[str, ...], str, Rows]]:
-    """Id, group, flags, unit and rows of every case."""
+def _every() -> Iterator[tuple[str, str, tuple[str, ...], str, Rows, str]]:
+    """Id, group, flags, unit, rows and profile of every case; those of the default profile behind the others."""
     for unit in WORDS:
         rows, flags = _WORDS[unit.name]
-        yield f"word_{unit.name}", "words", flags, unit.name, rows
-    for unit in TABLES:
-        entries = partial(_entries, unit.inputs[0].limits[1] + 1)
-        yield f"table_{unit.name}", "tables", ("TableEntry",), unit.name, entries
+        yield f"word_{unit.name}", "words", flags, unit.name, rows, FIRST_PROFILE
+    yield from ((f"table_{name}", *_table(name, FIRST_PROFILE)) for name in TABLES)
     for name, group, unit_name, rows, flags in _STAGES:
-        yield name, group, flags, unit_name, rows
+        yield name, group, flags, unit_name, rows, FIRST_PROFILE
+    yield from ((f"table_{name}_of_default", *_table(name, "default")) for name in TABLES_OF_DEFAULT)
+    for name, group, unit_name, rows, flags in _OF_DEFAULT:
+        yield name, group, flags, unit_name, rows, "default"
+
+
+def _table(name: str, profile: str) -> tuple[str, tuple[str, ...], str, Rows, str]:
+    """Every entry of a table; all but its id."""
+    last = UNITS_OF[profile][name].inputs[0].limits[1]
+    return "tables", ("TableEntry",), name, partial(_entries, last + 1), profile
 
 
 UNIT_CASES = tuple(UnitCase(number, *case) for number, case in enumerate(_every(), FIRST))

@@ -12,9 +12,10 @@ from firmware_sim.fixed import Ints, log2_q16
 from firmware_sim.meter import Counter
 from firmware_sim.wiener import wiener
 from golden_vectors.unit_cases.rows import Draw, corners
+from golden_vectors.unit_cases.sizes import BINS, PROFILE
 from golden_vectors.unit_cases.wiener import SPEECH_HOPS, speech
 from golden_vectors.units.base import GAIN
-from golden_vectors.units.front_end import BINS, NOISE, POWER, X_Q11
+from golden_vectors.units.front_end import NOISE, POWER, X_Q11
 
 LIMIT = (1 << 22) - 1
 """Largest feature."""
@@ -109,7 +110,7 @@ def layer_norm() -> Ints:
     rows += [*_frames_at_the_edge(draw, 0), *_frames_at_the_edge(draw, 1)]
     speech_rows = np.stack(_of_speech())
     power, noise, gain = np.split(speech_rows, 3, axis=1)
-    return np.concatenate([np.clip(np.stack(rows), -LIMIT, LIMIT), reference(power, noise, gain)])
+    return np.concatenate([np.clip(np.stack(rows), -LIMIT, LIMIT), reference(power, noise, gain, PROFILE)])
 
 
 def encode_features_i8() -> Ints:

@@ -16,10 +16,11 @@ from firmware_sim.contract import NOISE_MIN, POWER_MAX, UNITY_GAIN_Q15, VAD_THRE
 from firmware_sim.fixed import Ints
 from firmware_sim.meter import Counter
 from firmware_sim.wiener import ONE_UQ16, WienerState
-from golden_vectors.signals import PROFILE, SECOND, recording
+from golden_vectors.signals import SECOND, recording
 from golden_vectors.unit_cases.rows import Draw, Limits, corners, with_product
+from golden_vectors.unit_cases.sizes import BINS, HOP, LEARNING, PROFILE, N
 from golden_vectors.units.base import I32
-from golden_vectors.units.front_end import BINS, HOP, LEARNED, LEARNING, NOISE, POWER, SNR, N
+from golden_vectors.units.front_end import LEARNED, NOISE, POWER, SNR
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 

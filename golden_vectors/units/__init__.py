@@ -1,20 +1,31 @@
-"""The units: the words of fixed.h, the tables and the stages of the front end, each by itself."""
+"""The units: the words of fixed.h, the tables and the stages of the front end, each by itself and of each profile."""
 
 from __future__ import annotations
 
+from firmware_sim.contract import PROFILES, Profile
 from golden_vectors.errors import WitnessError
 from golden_vectors.units.base import Unit
-from golden_vectors.units.front_end import STAGES, TABLES, TRANSFORMS
+from golden_vectors.units.front_end import stages_of, tables_of, transforms_of
 from golden_vectors.units.words import WORDS
 
-__all__ = ["STAGES", "TABLES", "TRANSFORMS", "UNITS", "WORDS", "Unit", "unit"]
+__all__ = ["FIRST_PROFILE", "UNITS", "UNITS_OF", "WORDS", "Unit", "unit", "units_of"]
 
-UNITS: dict[str, Unit] = {unit.name: unit for unit in (*WORDS, *TABLES, *TRANSFORMS, *STAGES)}
-"""Name -> unit; firmware/port/units.c has the same."""
+FIRST_PROFILE = "seed"
+"""Profile of the units whose case names none; words are the same in all."""
 
 
-def unit(name: str) -> Unit:
+def units_of(profile: Profile) -> dict[str, Unit]:
+    """Name -> unit; firmware/port/units.c has the same."""
+    return {unit.name: unit for unit in (*WORDS, *tables_of(profile), *transforms_of(profile), *stages_of(profile))}
+
+
+UNITS_OF: dict[str, dict[str, Unit]] = {name: units_of(profile) for name, profile in PROFILES.items()}
+"""Name of a profile -> its units."""
+UNITS = UNITS_OF[FIRST_PROFILE]
+
+
+def unit(name: str, profile: str = FIRST_PROFILE) -> Unit:
     """A unit by name; raises WitnessError when there is none."""
-    if name not in UNITS:
-        raise WitnessError(f"no unit is called {name}: {', '.join(UNITS)}")
-    return UNITS[name]
+    if name not in UNITS_OF[profile]:
+        raise WitnessError(f"no unit is called {name}: {', '.join(UNITS_OF[profile])}")
+    return UNITS_OF[profile][name]

@@ -17,7 +17,7 @@ Columns: TypeAlias = Mapping[str, Ints]
 """Name of a column -> (rows, width) int64."""
 
 I16, I32 = (I16_MIN, I16_MAX), (I32_MIN, I32_MAX)
-U16, U32 = (0, (1 << 16) - 1), (0, (1 << 32) - 1)
+U8, U16, U32 = (0, (1 << 8) - 1), (0, (1 << 16) - 1), (0, (1 << 32) - 1)
 I64 = (-(1 << 63), (1 << 63) - 1)
 GAIN, U31 = (0, 1 << 15), (0, 1 << 31)
 

@@ -10,6 +10,7 @@ import pytest
 
 from export.provenance import ExportError
 from export.student import FloatNetwork, expected_shapes, fold_layer_norm, load_student, real_features
+from firmware_sim.contract import PROFILES
 from tests.synthetic_student import META, save_student, synthetic_student
 
 
@@ -92,4 +93,4 @@ def test_a_damaged_student_gives_one_clear_line(replaced: dict[str, object], mes
 
 
 def test_the_expected_shapes_count_the_parameters_of_the_seed_network() -> None:
-    assert sum(int(np.prod(shape)) for shape in expected_shapes(65, 128).values()) == 198_979
+    assert sum(int(np.prod(shape)) for shape in expected_shapes(PROFILES["seed"], 128).values()) == 198_979

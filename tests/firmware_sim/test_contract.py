@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -45,6 +48,46 @@ def test_the_seed_profile_has_the_sizes_and_the_latency_that_the_design_promises
     assert (seed.latency_samples, seed.latency_ms, seed.stream_delay_samples) == (128, 8.0, 64)
 
 
+def test_the_default_profile_hears_twice_as_finely_at_the_same_latency() -> None:
+    default = PROFILES["default"]
+    assert contract.DEFAULT_PROFILE == "default"
+    assert (default.analysis_samples, default.hop_samples, default.bins, default.fft_log2) == (256, 64, 129, 8)
+    assert (default.latency_ms, default.stream_delay_samples, default.noise_init_hops) == (8.0, 64, 30)
+    assert (default.band_count, default.inputs, default.gain_channel) == (64, 128, True)
+
+
+def test_bands_partition_the_bins_in_order() -> None:
+    for profile in (*PROFILES.values(), Profile("every bin", 256, 64, 128)):
+        steps = [b - a for a, b in itertools.pairwise(profile.band_of_bin)]
+        assert len(profile.band_of_bin) == sum(profile.band_widths) == profile.bins
+        assert set(steps) <= {0, 1}
+        assert profile.band_of_bin[:2] == (0, 1)
+        assert profile.band_of_bin[-1] == profile.band_count - 1
+        assert [profile.band_of_bin.count(b) for b in range(profile.band_count)] == list(profile.band_widths)
+    seed = PROFILES["seed"]
+    assert (seed.band_count, seed.inputs, seed.band_of_bin) == (65, 65, tuple(range(65)))
+
+
+@pytest.mark.parametrize(
+    ("changed", "complaint"),
+    [
+        ({"bands": ((65, 1), (1, 1))}, "hold 66 of 65 bins"),
+        ({"bands": ((1, 1), (21, 3))}, "hold 64 of 65 bins"),
+        ({"bands": ((1, 2), (63, 1))}, "first band must be bin 0"),
+        ({"bands": ((1, 1), (0, 2), (64, 1))}, "no bins"),
+        ({"bands": ((1, 1), (1, 0), (64, 1))}, "no bins"),
+        ({"bands": ((66, 1), (-1, 1))}, "no bins"),
+        ({"analysis_samples": 256, "bands": ((1, 1), (1, 128))}, "more than 64"),
+        ({"noise_tracker": "ear"}, "'ear' is not known"),
+        ({"wiener_floor_q15": 32769}, "wiener_floor_q15"),
+        ({"wiener_floor_q15": -1}, "wiener_floor_q15"),
+    ],
+)
+def test_profiles_refuse_bands_and_methods_that_cannot_work(changed: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ContractError, match=complaint):
+        replace(PROFILES["seed"], **changed)
+
+
 @pytest.mark.parametrize(
     "sizes", [(100, 50, 100), (16, 8, 16), (2048, 64, 128), (128, 32, 128), (64, 64, 128), (0, 0, 0)]
 )
@@ -56,6 +99,7 @@ def test_profiles_refuse_sizes_that_cannot_work(sizes: tuple[int, int, int]) -> 
 def test_gain_constants_complement_each_other_to_one() -> None:
     assert contract.NOISE_MEMORY_Q31 + contract.NOISE_INNOVATION_Q31 == 1 << 31
     assert contract.DECISION_DIRECTED_Q31 + contract.DECISION_INNOVATION_Q31 == 1 << 31
+    assert contract.PRESENCE_MEMORY_Q31 + contract.PRESENCE_INNOVATION_Q31 == 1 << 31
 
 
 @pytest.mark.parametrize("name", ["gain_floor_q15", "dry_q15", "wiener_floor_q15"])

@@ -11,7 +11,7 @@ from firmware_sim.frame_loop import FrameLoop
 from firmware_sim.meter import Counter
 from tests import signals, twins
 
-SEED = PROFILES["seed"]
+SEED, DEFAULT = PROFILES["seed"], PROFILES["default"]
 
 
 def random_spectra(frames: int = 2000) -> tuple[features.Ints, features.Ints, features.Ints]:
@@ -25,8 +25,8 @@ def random_spectra(frames: int = 2000) -> tuple[features.Ints, features.Ints, fe
 
 def test_features_and_normalisation_on_their_whole_ranges_against_float64() -> None:
     power, noise, gain = random_spectra()
-    raw, normalised = twins.features(power.astype(float), noise.astype(float), gain / 32768.0)
-    feature_q16 = features.features(power, noise, gain)
+    raw, normalised = twins.features(power.astype(float), noise.astype(float), gain / 32768.0, SEED)
+    feature_q16 = features.features(power, noise, gain, SEED)
     assert np.abs(feature_q16 - raw * 65536.0).max() < 3.0
     x_q11 = features.layer_norm(feature_q16, Counter(len(power)))
     assert np.abs(x_q11 - normalised * 2048.0).max() < 1.0
@@ -85,15 +85,65 @@ def test_values_beyond_the_limit_are_counted() -> None:
 
 def test_the_dc_place_tells_the_mean_noise_level() -> None:
     power, noise, gain = random_spectra(100)
-    told = features.features(power, noise, gain)[:, 0]
+    told = features.features(power, noise, gain, SEED)[:, 0]
     assert np.abs(told - np.log2(noise.astype(float)).mean(axis=1) * 65536.0).max() < 2.0
     changed = power.copy()
     changed[:, 0] = 1 << 50
-    np.testing.assert_array_equal(features.features(changed, noise, gain)[:, 0], told)
+    np.testing.assert_array_equal(features.features(changed, noise, gain, SEED)[:, 0], told)
 
 
 @pytest.mark.parametrize("gain", [0, 1])
 def test_a_gain_of_zero_counts_as_one_lsb(gain: int) -> None:
     power = np.full((1, 65), 1 << 40, np.int64)
-    feature_q16 = features.features(power, np.full((1, 65), NOISE_MIN), np.full((1, 65), gain))
+    feature_q16 = features.features(power, np.full((1, 65), NOISE_MIN), np.full((1, 65), gain), SEED)
     np.testing.assert_array_equal(feature_q16[0, 1:], np.full(64, (40 - 30) << 16))
+
+
+# ---------------------------------------------------------------- bands and the gain channel
+
+
+def random_bins(frames: int = 500) -> tuple[features.Ints, features.Ints, features.Ints]:
+    """Powers, noise PSDs and gains of the default profile, independent from bin to bin."""
+    rng = np.random.default_rng(8)
+    power, noise = (np.exp2(rng.uniform(low, 57, (frames, DEFAULT.bins))).astype(np.int64) for low in (0, 14))
+    return power, noise, rng.integers(0, 32769, (frames, DEFAULT.bins))
+
+
+def test_features_of_bands_and_the_gain_channel_against_float64() -> None:
+    power, noise, gain = random_bins()
+    raw, normalised = twins.features(power.astype(float), noise.astype(float), gain / 32768.0, DEFAULT)
+    feature_q16 = features.features(power, noise, gain, DEFAULT)
+    assert feature_q16.shape == (500, 64)
+    assert np.abs(feature_q16 - raw * 65536.0).max() < 3.0
+    x_q11 = features.network_input(feature_q16, gain, DEFAULT, Counter(500))
+    assert x_q11.shape == (500, 128)
+    assert np.abs(x_q11[:, :64] - normalised[:, :64] * 2048.0).max() < 1.0
+    below = normalised[:, 64:] * 2048.0 - x_q11[:, 64:]  # a floor of a rounded mean
+    assert below.min() >= -0.125
+    assert below.max() < 1.0
+
+
+def test_the_gain_channel_is_centred_and_its_ends_are_exact() -> None:
+    gain = np.array([[0], [16384], [32768], [3], [4]]) * np.ones(DEFAULT.bins, np.int64)
+    ends = features.gain_features(gain, DEFAULT)
+    np.testing.assert_array_equal(ends, np.array([[-4096], [0], [4096], [-4096], [-4095]]) * np.ones(64, np.int64))
+
+
+def test_the_gain_channel_leaves_the_log_power_alone() -> None:
+    power, noise, gain = random_bins(20)
+    np.testing.assert_array_equal(
+        features.features(power, noise, gain, DEFAULT), features.features(power, noise, 32768 - gain, DEFAULT)
+    )
+
+
+def test_a_band_is_the_rounded_mean_of_its_bins_and_of_no_other() -> None:
+    """Every sum of three, where 1 / 3 in q31 is not exact, up to the largest; ties of two and four go up."""
+    for width in (1, 2, 3, 4):
+        band = DEFAULT.band_widths.index(width)
+        bins = np.flatnonzero(np.array(DEFAULT.band_of_bin) == band)
+        sums = np.concatenate([np.arange(-2000, 2000), (57 << 16) * width - np.arange(2000)])
+        x = np.zeros((len(sums), DEFAULT.bins), np.int64)
+        x[:, bins[-1]] = sums
+        mean = features.band_mean(x, DEFAULT)
+        np.testing.assert_array_equal(mean[:, band], (2 * sums + width) // (2 * width))
+        np.testing.assert_array_equal(np.delete(mean, band, axis=1), np.zeros((len(sums), 63)))

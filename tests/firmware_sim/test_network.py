@@ -79,11 +79,11 @@ def test_a_model_of_another_profile_is_refused(graphs: dict[str, Graph]) -> None
 def test_a_graph_whose_ends_do_not_fit_the_loop_is_refused(scheme: str, graphs: dict[str, Graph]) -> None:
     graph = graphs[scheme]
     maskless = Graph(graph.scheme, graph.ops, graph.inputs, graph.outputs[1:], graph.meta)
-    with pytest.raises(GraphError, match="no mask of 65 bins"):
+    with pytest.raises(GraphError, match="no mask of 65 elements"):
         Network(maskless, SEED, streams=1)
-    with pytest.raises(GraphError, match="no x of 33 bins"):
-        Network(graph, replace(SEED, analysis_samples=64, hop_samples=32, synthesis_samples=64), streams=1)
+    with pytest.raises(GraphError, match="no x of 33 elements"):
+        Network(graph, replace(SEED, analysis_samples=64, hop_samples=32, synthesis_samples=64, bands=()), streams=1)
     signs = tensor("mask", graph.inputs[0].dtype, 65, 2.0**-7)
     signed = Graph(scheme, [Quantize([graph.inputs[0]], [signs])], graph.inputs[:1], [signs], graph.meta)
-    with pytest.raises(GraphError, match=f"no mask of 65 bins as scheme {scheme} codes it"):
+    with pytest.raises(GraphError, match=f"no mask of 65 elements as scheme {scheme} codes it"):
         Network(signed, SEED, streams=1)

@@ -14,7 +14,8 @@ from firmware_sim.meter import Counter
 from tests import signals
 
 SEED = PROFILES["seed"]
-PROFILES_UNDER_TEST = [SEED, Profile("a", 256, 64, 128), Profile("b", 512, 64, 128), Profile("c", 256, 32, 64)]
+DEFAULT = PROFILES["default"]
+PROFILES_UNDER_TEST = [SEED, DEFAULT, Profile("a", 256, 64, 128), Profile("b", 512, 64, 128), Profile("c", 256, 32, 64)]
 GAIN = st.integers(0, 32768)
 
 
@@ -34,7 +35,7 @@ def test_the_windowed_frame_is_the_product_rounded_half_up() -> None:
 @given(GAIN, GAIN, GAIN, GAIN)
 def test_total_gain_is_floored_and_mixed(wiener: int, mask: int, floor: int, dry: int) -> None:
     parameters = Parameters(gain_floor_q15=floor, dry_q15=dry)
-    gain = int(stft.total_gain(np.array([[wiener]]), np.array([[mask]]), parameters, False)[0, 0])
+    gain = int(stft.total_gain(np.full((1, 65), wiener), np.full((1, 65), mask), SEED, parameters, False)[0, 9])
     wet = max(wiener * mask / 32768, floor)
     assert abs(gain - (dry + wet * (32768 - dry) / 32768)) <= 1.0
     assert dry <= gain <= 32768
@@ -53,7 +54,18 @@ def test_total_gain_is_floored_and_mixed(wiener: int, mask: int, floor: int, dry
 )
 def test_total_gain_of_solved_cases(parameters: Parameters, initialising: bool, expected: int) -> None:
     half = np.full((2, 65), 16384, np.int64)
-    np.testing.assert_array_equal(stft.total_gain(half, half, parameters, initialising), np.full((2, 65), expected))
+    np.testing.assert_array_equal(
+        stft.total_gain(half, half, SEED, parameters, initialising), np.full((2, 65), expected)
+    )
+
+
+def test_every_bin_takes_the_mask_of_its_band() -> None:
+    mask = np.arange(64)[None] * 512
+    gain = stft.total_gain(np.full((1, 129), 32768), mask, DEFAULT, Parameters(gain_floor_q15=0), False)[0]
+    np.testing.assert_array_equal(gain[:30], np.arange(30) * 512)  # a bin a band
+    np.testing.assert_array_equal(gain[30:34], np.array([30, 30, 31, 31]) * 512)
+    np.testing.assert_array_equal(gain[-5:], np.array([62, 63, 63, 63, 63]) * 512)
+    np.testing.assert_array_equal(gain, np.array(DEFAULT.band_of_bin) * 512)
 
 
 def test_power_is_the_squared_magnitude_and_fits_its_range_at_the_guard() -> None:

@@ -39,6 +39,27 @@ def test_sqrt_entries_are_rounded_and_interpolation_keeps_its_error() -> None:
     assert np.abs(chord - np.sqrt(fine / 256.0) * 2.0**16).max() < 0.25
 
 
+def test_absence_entries_are_rounded_and_interpolation_keeps_its_error() -> None:
+    """Also beyond the table, where absence counts as none."""
+    xi = 10.0**1.5
+    fine = np.linspace(0.0, 256.0, 256 * 64 + 1)
+    odds = (1.0 + xi) * np.exp(-fine / 16.0 * xi / (1.0 + xi))
+    exact = odds / (1.0 + odds) * 2.0**16
+    assert np.abs(tables.ABSENCE_UQ16 - exact[::64]).max() <= 0.5
+    chord = np.interp(fine, np.arange(257), exact[::64])
+    assert 2.0 < np.abs(chord - exact).max() < 2.9
+    assert tables.ABSENCE_UQ16[-1] == 0
+    assert exact[-1] < 0.5
+    assert (np.diff(tables.ABSENCE_UQ16) <= 0).all()
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+def test_band_tables_follow_the_widths(profile: Profile) -> None:
+    starts, inverse = tables.band_starts(profile), tables.band_inverse_q31(profile)
+    np.testing.assert_array_equal(np.diff([*starts, profile.bins]), profile.band_widths)
+    assert np.abs(inverse - 2.0**31 / np.array(profile.band_widths)).max() <= 0.5
+
+
 @by_name
 def test_windows_fit_their_formats_within_one_lsb(profile: Profile) -> None:
     analysis, synthesis = tables.analysis_window_q31(profile), tables.synthesis_window_q30(profile)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from firmware_sim import contract, features, fixed, frame_loop, stft, wiener
+from firmware_sim import contract, features, fixed, frame_loop, stft, tables, wiener
 from firmware_sim.contract import PROFILES, Parameters, Profile
 from firmware_sim.fixed import Ints
 from firmware_sim.frame_loop import FrameLoop
@@ -20,7 +20,8 @@ from firmware_sim.ranges.proof import prove
 from firmware_sim.ranges.wiener import LOG2, MIX
 from tests.signals import adversarial, noisy_speech
 
-SEED = PROFILES["seed"]
+SEED, DEFAULT = PROFILES["seed"], PROFILES["default"]
+SHIPPED = pytest.mark.parametrize("profile", [SEED, DEFAULT], ids=["seed", "default"])
 WIDE = Profile("wide", 256, 64, 128)
 CORNERS = [
     Parameters(floor, dry, wiener_floor, use_network=False)
@@ -40,7 +41,7 @@ def outside(taps: dict[str, Ints], ledger: Ledger) -> list[str]:
     return wrong
 
 
-@pytest.mark.parametrize("profile", [SEED, WIDE], ids=["seed", "wide"])
+@pytest.mark.parametrize("profile", [SEED, DEFAULT, WIDE], ids=["seed", "default", "wide"])
 def test_no_tap_of_any_signal_that_looks_for_trouble_leaves_its_bounds(profile: Profile) -> None:
     ledger = prove(None, profile)
     loop = FrameLoop(profile, None, CORNERS[0], streams=len(adversarial()))
@@ -49,8 +50,9 @@ def test_no_tap_of_any_signal_that_looks_for_trouble_leaves_its_bounds(profile: 
         loop.parameters = CORNERS[i % len(CORNERS)]
         assert outside(hop.taps, ledger) == []
         covered |= hop.taps.keys() & ledger.taps.keys()
-    assert covered >= {"frame_q30", "spectrum_q30", "power", "noise", "xi_uq16", "likelihood_q16", "wiener_gain_q15",
-                       "feature_q16", "x_q11", "gain_q15", "enhanced_q30", "frame_out", "pcm"}  # fmt: skip
+    assert covered >= {"frame_q30", "spectrum_q30", "power", "noise", "xi_uq16", "likelihood_q16", "raw_gain_q15",
+                       "wiener_gain_q15", "feature_q16", "x_q11", "gain_q15", "enhanced_q30",
+                       "frame_out", "pcm"}  # fmt: skip
 
 
 def test_a_tap_outside_of_its_bounds_is_caught() -> None:
@@ -75,13 +77,14 @@ def watched(word: Callable[..., Any], limit: Limit, seen: dict[str, list[int]]) 
     return run
 
 
-def test_the_operands_of_the_words_stay_in_their_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+@SHIPPED
+def test_the_operands_of_the_words_stay_in_their_limits(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, list[int]] = {}
     for name, limit in OPERANDS.items():
         for stage in (wiener, features):
             if hasattr(stage, name):
                 monkeypatch.setattr(stage, name, watched(getattr(fixed, name), limit, seen))
-    loop = FrameLoop(SEED, None, CORNERS[0], streams=len(adversarial()))
+    loop = FrameLoop(profile, None, CORNERS[0], streams=len(adversarial()))
     for _ in loop.hops_of(np.stack(list(adversarial(8000).values()))):
         pass
     assert set(seen) == set(OPERANDS)
@@ -123,18 +126,28 @@ def test_noisy_speech_stays_far_inside() -> None:
         assert outside(hop.taps, ledger) == []
 
 
+REFUSED = [
+    (contract, "POWER_SHIFT", 0, "wiener: power, row"),
+    (stft, "window", lambda history, profile: history << 16, "rfft: frame_q30, row"),
+    (wiener_ranges, "MIXED", Limit("products", 0, (1 << 80) - 1), "wiener: learned: sum of powers"),
+    (contract, "LAYER_NORM_EPSILON_Q24", 1 << 40, "features: x_q11: variance"),
+]
+OF_DEFAULT = [
+    (contract, "PRESENCE_INNOVATION_Q31", 1 << 30, "wiener: presence_q31: mean presence"),
+    (contract, "SPP_INNOVATION_Q31", 5 << 31, "wiener: share_q31: share of the input"),
+    (tables, "ABSENCE_UQ16", tables.ABSENCE_UQ16 * 2, "wiener: absence_uq16: 1 - p"),
+    (tables, "band_inverse_q31", lambda profile: np.full(64, 3 << 30), "features: band, row 0: 1 / bins"),
+    (contract, "FEATURE_LIMIT_Q11", 4096, "features: x_q11: gain feature"),
+]
+
+
 @pytest.mark.parametrize(
-    ("where", "name", "value", "place"),
-    [
-        (contract, "POWER_SHIFT", 0, "wiener: power, row"),
-        (stft, "window", lambda history, profile: history << 16, "rfft: frame_q30, row"),
-        (wiener_ranges, "MIXED", Limit("products", 0, (1 << 80) - 1), "wiener: learned: sum of powers"),
-        (contract, "LAYER_NORM_EPSILON_Q24", 1 << 40, "features: x_q11: variance"),
-    ],
+    ("profile", "where", "name", "value", "place"),
+    [(profile, *row) for profile in (SEED, DEFAULT) for row in REFUSED] + [(DEFAULT, *row) for row in OF_DEFAULT],
 )
 def test_a_front_end_that_can_overflow_is_refused_by_stage_and_place(
-    where: Any, name: str, value: Any, place: str, monkeypatch: pytest.MonkeyPatch
+    profile: Profile, where: Any, name: str, value: Any, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(where, name, value)
     with pytest.raises(RangeError, match=place):
-        front_end.analysis(SEED, Ledger())
+        front_end.analysis(profile, Ledger())

@@ -71,7 +71,7 @@ def test_a_shipped_model_is_proven_in_less_than_two_seconds(scheme: str) -> None
 
 def test_a_graph_of_other_bins_is_refused() -> None:
     graph = tiny_graph("int8")
-    with pytest.raises(RangeError, match="x has not the 129 bins of profile wide"):
+    with pytest.raises(RangeError, match="x has not the 129 inputs of profile wide"):
         prove(graph, type(SEED)("wide", 256, 64, 128))
 
 
