@@ -28,7 +28,9 @@ def odd_nearest(units: Floats) -> Floats:
     return np.asarray(2.0 * np.floor(units / 2.0) + 1.0, np.float64)
 
 
-def safe_fc1_scale(weights: npt.NDArray[np.int64], bias: npt.NDArray[np.int64], scale: Any, state_scale: float) -> float:
+def safe_fc1_scale(
+    weights: npt.NDArray[np.int64], bias: npt.NDArray[np.int64], scale: Any, state_scale: float
+) -> float:
     """Smallest power of two at which the doubled fc1 output cannot leave int16 for any state.
 
     weights  integers (outputs, inputs); bias integers (outputs); scale of the weights, one or one per output

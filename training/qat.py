@@ -30,7 +30,9 @@ class _Through(torch.autograd.Function):
     """The exact value forwards, the gradient to the smooth one."""
 
     @staticmethod
-    def forward(context: torch.autograd.function.FunctionCtx, smooth: torch.Tensor, exact: torch.Tensor) -> torch.Tensor:
+    def forward(
+        context: torch.autograd.function.FunctionCtx, smooth: torch.Tensor, exact: torch.Tensor
+    ) -> torch.Tensor:
         return exact
 
     @staticmethod
@@ -163,9 +165,7 @@ class QuantizedStudent(nn.Module):
             layer.bias.copy_(dense.bias)
 
 
-def _gru(
-    x: torch.Tensor, h: torch.Tensor, layer: tuple[FakeDense, FakeDense, FakeDense, FakeDense]
-) -> torch.Tensor:
+def _gru(x: torch.Tensor, h: torch.Tensor, layer: tuple[FakeDense, FakeDense, FakeDense, FakeDense]) -> torch.Tensor:
     """States (streams, frames, hidden) of one layer; twin of blocks.gru_cell and blocks._blend_even."""
     x_rz, x_n, h_rz, h_n = layer
     from_x_rz, from_x_n = x_rz(x, SCHEME.gate_term_scale), x_n(x, SCHEME.candidate_term_scale)

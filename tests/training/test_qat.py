@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from export.quantize import quantize
-from export.student import load
+from export.student import load_student
 from firmware_sim.blocks import INT16X8
 from firmware_sim.network import encode_features
 from tests.training.small import recordings
@@ -44,7 +44,7 @@ def test_against_export_masks_and_states_are_those_of_the_integer_graph(
     quantized = QuantizedStudent(student(spread=spread))
     quantized.write_back()
     save_student(tmp_path / "student.npz", quantized.student, DEFAULT, features, {})
-    graph = quantize(load(tmp_path / "student.npz"), INT16X8)
+    graph = quantize(load_student(tmp_path / "student.npz"), INT16X8)
 
     x_q11 = features.x_q11[:400].astype(np.int64)
     with torch.no_grad():
