@@ -15,13 +15,10 @@ from export.student import LAYERS, FloatNetwork, Floats, Student, by_step, fold_
 from firmware_sim.blocks import RECIPES, Dense, GruWeights, Scheme, mask_network
 from firmware_sim.fixed import Ints
 from firmware_sim.graph import Graph
+from firmware_sim.grid import SMALLEST_LARGEST, WEIGHT_LIMIT, odd_nearest, safe_fc1_scale, weight_scale
 from firmware_sim.meter import Counter
 from firmware_sim.network import encode_features
 
-WEIGHT_LIMIT = 127
-"""Weights are symmetric: -128 is never used."""
-SMALLEST_LARGEST = 2.0**-10
-"""A tensor's largest value counts as at least this: rows of zeros still leave room for their biases."""
 DAMPING = 0.01
 """Share of the mean power added to every input: keeps the feedback from trusting the calibration data fully."""
 CLIPPING_STEPS = 12
@@ -87,9 +84,9 @@ def quantize_weights(weights: Floats, moment: Floats, scheme: Scheme, per_channe
 
 def _candidate_scales(largest: Floats, scheme: Scheme) -> list[Floats]:
     """Scales from "nothing is clipped" downwards."""
-    full = np.maximum(largest, SMALLEST_LARGEST) / WEIGHT_LIMIT
     if scheme.tie_free:
-        return [2.0 ** (np.ceil(np.log2(full)) - clipped) for clipped in range(4)]
+        return [weight_scale(largest) / 2.0**clipped for clipped in range(4)]
+    full = np.maximum(largest, SMALLEST_LARGEST) / WEIGHT_LIMIT
     return [(full * factor).astype(np.float32).astype(np.float64) for factor in np.linspace(1.0, 0.5, CLIPPING_STEPS)]
 
 
@@ -120,7 +117,7 @@ def quantize_bias(bias: Floats, scale: Scale, scheme: Scheme) -> Ints:
            accumulator is odd and can never be halfway between two outputs
     """
     units = bias / np.asarray(scale)
-    integers: Floats = 2.0 * np.floor(units / 2.0) + 1.0 if scheme.tie_free else np.rint(units)
+    integers: Floats = odd_nearest(units) if scheme.tie_free else np.rint(units)
     return integers.astype(np.int64)
 
 
@@ -144,7 +141,7 @@ def quantize(student: Student, scheme: Scheme, per_channel: bool = False) -> Gra
 
     layers = [_gru(folded, layer, scheme, dense) for layer in range(LAYERS)]
     fc1 = dense(folded["fc1.weight"], folded["fc1.bias"], f"h{LAYERS - 1}", scheme.state_scale)
-    fc1_scale = safe_fc1_scale(fc1, scheme) if scheme.tie_free else calibrated_scale(statistics.largest["fc1"])
+    fc1_scale = tie_free_fc1_scale(fc1, scheme) if scheme.tie_free else calibrated_scale(statistics.largest["fc1"])
     fc2 = dense(folded["fc2.weight"], folded["fc2.bias"], "fc1", fc1_scale)
     meta = {
         "profile": student.meta["profile"],
@@ -171,16 +168,9 @@ def _gru(
     )
 
 
-def safe_fc1_scale(fc1: Dense, scheme: Scheme) -> float:
-    """Smallest power of two at which the doubled fc1 output cannot leave int16 for any state.
-
-    |output| <= (sum |w| * 2^15 + |b|) * input scale * weight scale, row by row; half the range stays
-    unused because the doubling needs an even result, which a saturation at 32767 would not be (export proves it).
-    """
-    bound = np.abs(fc1.weights.astype(np.int64)).sum(axis=1) * (1 << 15) + np.abs(fc1.bias)
-    real = float((bound * scheme.state_scale * np.asarray(fc1.scale)).max())
-    finest = scheme.state_scale * max(1.0, float(np.max(fc1.scale)))  # requantisation must shift to the right
-    return float(2.0 ** np.ceil(np.log2(max(real / 32766.0, finest))))
+def tie_free_fc1_scale(fc1: Dense, scheme: Scheme) -> float:
+    """Scale that fc2 reads, from fc1's weights alone: no state can saturate it."""
+    return safe_fc1_scale(fc1.weights.astype(np.int64), fc1.bias, fc1.scale, scheme.state_scale)
 
 
 def calibrated_scale(largest: float) -> float:

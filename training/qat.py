@@ -5,12 +5,13 @@ computes: in float64 the masks and states are those of the exported graph, bit f
 float32 the accumulators of wide layers round now and then. Gradients pass straight through every rounding and stop at
 every saturation.
 
-source   Jacob et al. 2018 (fake quantisation); Bengio et al. 2013 (straight-through); firmware_sim/blocks.py (the graph)
+source   Jacob et al. 2018 (fake quantisation); Bengio et al. 2013 (straight-through); the graph: firmware_sim/blocks.py
 """
 
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,7 +45,7 @@ class _Through(torch.autograd.Function):
 
 def through(smooth: torch.Tensor, exact: torch.Tensor) -> torch.Tensor:
     """`exact`, with the gradient of `smooth`."""
-    return _Through.apply(smooth, exact)  # type: ignore[no-any-return,no-untyped-call]
+    return _Through.apply(smooth, exact)  # type: ignore[no-untyped-call]
 
 
 def on_grid(value: torch.Tensor, step: float, low: float = _I16[0], high: float = _I16[1]) -> torch.Tensor:
@@ -102,9 +103,9 @@ class FakeDense:
 def fold(student: Student) -> None:
     """Move the affine part of LayerNorm into the first layer, as export does, and hold it there."""
     with torch.no_grad():
-        weights = student.gru.weight_ih_l0
-        student.gru.bias_ih_l0 += weights @ student.norm.bias
-        weights *= student.norm.weight
+        weights, bias = student.gru.get_parameter("weight_ih_l0"), student.gru.get_parameter("bias_ih_l0")
+        bias.add_(weights @ student.norm.bias)
+        weights.mul_(student.norm.weight)
         student.norm.weight.fill_(1.0)
         student.norm.bias.zero_()
     student.norm.requires_grad_(False)

@@ -14,7 +14,7 @@ from export.quantize import (
     quantize,
     quantize_bias,
     quantize_weights,
-    safe_fc1_scale,
+    tie_free_fc1_scale,
 )  # fmt: skip
 from export.student import (
     FloatNetwork,
@@ -58,7 +58,7 @@ def test_tie_free_scales_are_powers_of_two_and_biases_the_nearest_odd_integers()
 
 def test_the_fc1_scale_is_the_smallest_that_its_bound_allows() -> None:
     numbers = Dense(np.full((2, 128), 127, np.int8), 2.0**-7, np.array([1, 1]))
-    scale = safe_fc1_scale(numbers, INT16X8)
+    scale = tie_free_fc1_scale(numbers, INT16X8)
     reach = 127 * 128 * 2.0**-7
     assert reach / scale <= 32766 < 2 * reach / scale
 
