@@ -31,21 +31,18 @@ class _Through(torch.autograd.Function):
     """The exact value forwards, the gradient to the smooth one."""
 
     @staticmethod
-    def forward(
-        context: torch.autograd.function.FunctionCtx, smooth: torch.Tensor, exact: torch.Tensor
-    ) -> torch.Tensor:
+    def forward(context: Any, smooth: torch.Tensor, exact: torch.Tensor) -> torch.Tensor:
         return exact
 
     @staticmethod
-    def backward(  # type: ignore[override]
-        context: torch.autograd.function.FunctionCtx, gradient: torch.Tensor
-    ) -> tuple[torch.Tensor, None]:
-        return gradient, None
+    def backward(context: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return gradients[0], None
 
 
 def through(smooth: torch.Tensor, exact: torch.Tensor) -> torch.Tensor:
     """`exact`, with the gradient of `smooth`."""
-    return _Through.apply(smooth, exact)  # type: ignore[no-untyped-call]
+    value: torch.Tensor = _Through.apply(smooth, exact)  # type: ignore[no-untyped-call]
+    return value
 
 
 def on_grid(value: torch.Tensor, step: float, low: float = _I16[0], high: float = _I16[1]) -> torch.Tensor:
