@@ -35,7 +35,7 @@ class Block:
     clean         float32 (streams, samples)
     x_q11         int16 (streams, frames, 65) network input before LayerNorm's affine part
     wiener_gain   float16 (streams, frames, 65), floored
-    level         float32 (streams,) RMS of the clean signal where speech is active
+    level         float32 (streams,) RMS of the clean signal where speech is active; of the mixture where there is none
     """
 
     noisy: NDArray[np.float32]
@@ -98,7 +98,9 @@ def block_of(recipes: list[MixRecipe], audio: AudioCache | None = None) -> Block
     clean = np.stack([pair[0] for pair in pairs]).astype(np.float32, copy=False)
     noisy = to_int16_grid(np.stack([pair[1] for pair in pairs]))
     x_q11, gain = front_end(noisy)
-    return Block(noisy, clean, x_q11, gain.astype(np.float16), active_level(clean))
+    # Noise alone must not be lifted to where it would drown the loss of all streams that hold speech.
+    level = active_level(np.where(clean.any(axis=1, keepdims=True), clean, noisy))
+    return Block(noisy, clean, x_q11, gain.astype(np.float16), level)
 
 
 def render_block(
