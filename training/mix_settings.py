@@ -82,11 +82,11 @@ PLAIN = MixSettings()
 """Speech plus noise at a level, and nothing else."""
 
 AUGMENTED = MixSettings(
-    room_share=0.3,
-    speech_tilt_share=0.3,
-    noise_tilt_share=0.3,
+    room_share=0.2,
+    speech_tilt_share=0.15,
+    noise_tilt_share=0.15,
     speech_band_share=0.1,
-    noise_band_share=0.15,
+    noise_band_share=0.1,
     own_voice_share=0.1,
     high_snr_share=0.12,
     noise_free_share=0.03,

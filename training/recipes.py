@@ -105,7 +105,7 @@ class MixRecipe:
     lead_in            samples of noise alone at the start that metrics leave out
     name               identity for tables and file names
     speech_response    way of the talker's voice; the target keeps its early part
-    noise_responses    ways of the recorded noises, in their order, round and round
+    noise_responses    ways of the recorded noises, in their order, round and round; their early part is used
     speech_colour      filter of the talker, in mixture and target
     noise_colour       filter of all noise
     own_voice          clips of the wearer, who is close to the microphone and belongs to the target

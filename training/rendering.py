@@ -7,6 +7,8 @@ The target of a talker in a room is what arrives within 50 ms of the direct soun
 that early fuse with the direct sound and carry speech (useful-to-detrimental ratio, Lochner & Burger 1964; the target
 of the REVERB and DNS challenges): a network of 8 ms could not take them out anyway, and to ask for it teaches it to
 mute. What comes later counts as noise, on top of the recipe's SNR.
+
+Recorded noises bring the reverberation of their own place: of the room they get the direction and the early part.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import fft
 from scipy.signal import butter, oaconvolve, sosfilt
 
 from training.audio import RATE_HZ, AudioCache, active_rms
@@ -29,6 +32,7 @@ _PEAK = 0.99
 _SILENCE_RMS = 1e-5  # -100 dBFS: what is weaker is not amplified, so digital silence stays silent
 _EDGE_SAMPLES = 80  # 5 ms fades where a clip is cut out of a longer recording
 _COLOUR_SAMPLES = 512  # a high-pass of 60 Hz has fallen by 60 dB after 25 ms, all else sooner
+_LONG_TAPS = 2000  # measured: from here on one transform of 15 s beats many short ones
 _LOW_PASS_ORDER, _HIGH_PASS_ORDER = 6, 2
 
 
@@ -112,7 +116,7 @@ def _render_noise(recipe: MixRecipe, audio: AudioCache) -> Samples:
     stream = np.zeros(recipe.length, dtype=np.float32)
     ways = recipe.noise_responses
     for index, clip in enumerate(recipe.noise):
-        taps = _taps(ways[index % len(ways)] if ways else None, recipe.noise_colour, audio)
+        taps = _taps(ways[index % len(ways)] if ways else None, recipe.noise_colour, audio, EARLY_SAMPLES)
         _add_noise(stream, clip, taps, audio)
     for shaped in recipe.shaped:
         taps = _taps(None, recipe.noise_colour, audio)
@@ -186,7 +190,12 @@ def _convolved(samples: Samples, taps: Samples) -> Samples:
     """As long as `samples`: what rings on after the stream's end is cut."""
     if len(samples) == 0:
         return samples
-    return np.asarray(oaconvolve(samples, taps), dtype=np.float32)[: len(samples)]
+    if len(taps) < _LONG_TAPS:
+        return np.asarray(oaconvolve(samples, taps), dtype=np.float32)[: len(samples)]
+    size = fft.next_fast_len(len(samples) + len(taps) - 1, real=True)
+    spectrum = fft.rfft(samples, size)
+    spectrum *= fft.rfft(taps, size)
+    return np.asarray(fft.irfft(spectrum, size), dtype=np.float32)[: len(samples)]
 
 
 @lru_cache(maxsize=256)
