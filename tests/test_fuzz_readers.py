@@ -215,10 +215,11 @@ def test_a_rate_that_the_output_cannot_hold_is_told_of_the_file(
 
 def test_a_student_of_the_other_byte_order_is_read_by_training(tmp_path: Path) -> None:
     """torch raised ValueError."""
+    from training.designs import SEED
     from training.handoff import FORMAT, VERSION
-    from training.student import Student
+    from training.student import Student, shape_for
 
-    arrays = {name: tensor.numpy().astype(">f4") for name, tensor in Student().state_dict().items()}
+    arrays = {name: tensor.numpy().astype(">f4") for name, tensor in Student(shape_for(SEED, 8)).state_dict().items()}
     meta = {"format": FORMAT, "version": VERSION, "profile": "seed"}
     (tmp_path / "student.npz").write_bytes(packed(**arrays, meta=np.array(json.dumps(meta))))
     student, _ = load_float_student(tmp_path / "student.npz")

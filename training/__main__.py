@@ -83,7 +83,9 @@ def _fit_door(parser: argparse.ArgumentParser) -> None:
     add("--student", type=named_path, default=STUDENT, help="where the result goes (%(default)s)")
     add("--minutes", type=float, default=0.0, help="budget of time (60 where no budget is given)")
     add("--blocks", type=int, default=0, help="budget of blocks; with this one a run is reproducible to the bit")
-    add("--loss", choices=("compressed", "seed"), default="compressed", help="(%(default)s)")
+    add("--design", default="default", help="front end: seed, default or one of the ablation (%(default)s)")
+    add("--hidden", type=at_least_one, default=120, help="units of each GRU layer; 48 for compact (%(default)s)")
+    add("--loss", choices=("perceptual", "compressed", "seed"), default="perceptual", help="(%(default)s)")
     add("--schedule", choices=("cosine", "plateau"), default="cosine", help="(%(default)s)")
     add("--learning-rate", type=float, default=3e-3, help="highest rate (%(default)s)")
     add("--streams", type=int, default=64, help="parallel streams (%(default)s)")
@@ -106,6 +108,8 @@ def _fit(arguments: argparse.Namespace) -> int:
     torch.set_flush_denormal(True)
     refuse_folder(arguments.student)
     settings = FitSettings(
+        design=arguments.design,
+        hidden=arguments.hidden,
         loss=arguments.loss,
         schedule=arguments.schedule,
         learning_rate=arguments.learning_rate,
@@ -195,11 +199,13 @@ def _enhance_door(parser: argparse.ArgumentParser) -> None:
 
 
 def _enhance(arguments: argparse.Namespace) -> int:
+    from firmware_sim.contract import DEFAULT_PROFILE
+    from training.designs import DESIGNS
     from training.enhance import enhance_file
     from training.handoff import load_student
 
-    student = None if arguments.wiener_only else load_student(arguments.student)[0]
-    enhance_file(arguments.input, arguments.output, student)
+    student, meta = (None, {}) if arguments.wiener_only else load_student(arguments.student)
+    enhance_file(arguments.input, arguments.output, student, DESIGNS[meta.get("profile", DEFAULT_PROFILE)])
     print(f"wrote {arguments.output}")
     return 0
 

@@ -12,48 +12,35 @@ from numpy.typing import NDArray
 
 from firmware_sim.audio import AudioError, Source
 from training.audio import RATE_HZ
+from training.designs import DEFAULT, Design
 from training.files import RunError, refuse_folder, refuse_same_file, write_whole
-from training.frontend import (
-    GAIN_FLOOR,
-    HOP,
-    INIT_FRAMES,
-    WIENER_FLOOR,
-    OverlapAdd,
-    analyse,
-    front_end,
-    to_int16_grid,
-    total_gain,
-)
+from training.frontend import OverlapAdd, analyse, front_end, to_int16_grid, total_gain
 from training.student import Student, from_q11
 
 
 def enhance_streams(
-    noisy: NDArray[np.floating],
-    student: Student | None,
-    wiener_floor: float | None = None,
-    gain_floor: float | None = None,
+    noisy: NDArray[np.floating], student: Student | None, design: Design = DEFAULT, gain_floor: float | None = None
 ) -> NDArray[np.float32]:
     """The device's signal path in float; the hop of delay is taken out, so that output and input are aligned.
 
     noisy          (streams, samples), 1.0 = full scale
-    student        None: the Wiener stage alone, as the classical filter
-    wiener_floor   lowest Wiener gain; by default the device's with a student, 0 without
-    gain_floor     lowest total gain; by default likewise
+    student        None: the Wiener stage alone, as the classical filter, without floors
+    design         front end that the student was trained with
+    gain_floor     lowest total gain, by default the design's
     returns        float32 (streams, samples)
     """
-    samples = noisy.shape[1]
-    padded = np.pad(to_int16_grid(noisy), ((0, 0), (0, HOP + -samples % HOP)))
-    if wiener_floor is None:
-        wiener_floor = 0.0 if student is None else WIENER_FLOOR
-    if gain_floor is None:
-        gain_floor = 0.0 if student is None else GAIN_FLOOR
-    x_q11, wiener_gain = front_end(padded, wiener_floor)
+    samples, hop = noisy.shape[1], design.hop
+    padded = np.pad(to_int16_grid(noisy), ((0, 0), (0, hop + -samples % hop)))
+    x_q11, wiener_gain = front_end(padded, design)
     with torch.no_grad():
-        mask = torch.ones(()) if student is None else student(from_q11(torch.from_numpy(x_q11)))[0]
-        gain = total_gain(torch.from_numpy(wiener_gain), mask, gain_floor)
-        gain[:, :INIT_FRAMES] = 1.0
-        audio, _ = OverlapAdd()(torch.from_numpy(analyse(padded)) * gain)
-    enhanced: NDArray[np.float32] = audio.numpy()[:, HOP : HOP + samples]
+        if student is None:
+            gain = torch.from_numpy(wiener_gain)
+        else:
+            mask = student(from_q11(torch.from_numpy(x_q11)))[0]
+            gain = total_gain(torch.from_numpy(wiener_gain), mask, design, gain_floor)
+        gain[:, : design.init_frames] = 1.0
+        audio, _ = OverlapAdd(design)(torch.from_numpy(analyse(padded, design)) * gain)
+    enhanced: NDArray[np.float32] = audio.numpy()[:, hop : hop + samples]
     return enhanced
 
 
@@ -88,7 +75,7 @@ def write_channels(path: Path, audio: NDArray[np.floating], rate_hz: int) -> Non
     write_whole(path, write)
 
 
-def enhance_file(source: Path, target: Path, student: Student | None) -> None:
+def enhance_file(source: Path, target: Path, student: Student | None, design: Design = DEFAULT) -> None:
     """Every channel through its own stream; length, channels and rate stay. Content above 8 kHz is lost.
 
     raises   RunError: the target is the source; see `read_channels` and `write_channels`
@@ -98,7 +85,7 @@ def enhance_file(source: Path, target: Path, student: Student | None) -> None:
     audio, rate_hz = read_channels(source)
     samples = audio.shape[1]
     narrow = soxr.resample(audio.T, rate_hz, RATE_HZ, quality="HQ").T if rate_hz != RATE_HZ else audio
-    enhanced = enhance_streams(narrow, student)
+    enhanced = enhance_streams(narrow, student, design)
     if rate_hz != RATE_HZ:
         wide = soxr.resample(enhanced.T, RATE_HZ, rate_hz, quality="HQ").T[:, :samples]
         enhanced = np.pad(wide, ((0, 0), (0, samples - wide.shape[1])))

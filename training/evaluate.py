@@ -24,9 +24,10 @@ from rich.table import Table
 from firmware_sim.contract import PROFILES, ContractError
 from training.audio import AudioCache
 from training.datasets import Recording
+from training.designs import DEFAULT, DESIGNS
 from training.enhance import enhance_streams
 from training.files import RunError, write_whole
-from training.frontend import PROFILE, to_int16_grid
+from training.frontend import to_int16_grid
 from training.handoff import load_student
 from training.metrics import Audio, pesq_wb, si_sdr_db, stoi
 from training.mixing import MixRecipe, evaluation_recipes, render
@@ -74,8 +75,8 @@ def make_system(name: str, choice: SystemChoice) -> Process:
     if name == "wiener":
         return lambda noisy: enhance_streams(noisy, None)
     if name == "student" and choice.student is not None:
-        student, _ = load_student(choice.student)
-        return lambda noisy: enhance_streams(noisy, student)
+        student, meta = load_student(choice.student)
+        return lambda noisy: enhance_streams(noisy, student, DESIGNS[meta["profile"]])
     return _device(choice.models[name])
 
 
@@ -101,7 +102,7 @@ def _device(model: Path) -> Process:
 
 def latency_ms(system: str) -> float:
     """Algorithmic latency; unprocessed audio has none."""
-    return 0.0 if system == "noisy" else PROFILE.latency_ms
+    return 0.0 if system == "noisy" else DEFAULT.latency_ms
 
 
 def score(clean: Audio, processed: Audio) -> dict[str, float]:

@@ -20,8 +20,9 @@ from torch import nn
 from firmware_sim.reading import one_line
 from training.audio import RATE_HZ
 from training.datasets import Recording
+from training.designs import Design
 from training.files import RunError
-from training.frontend import HOP, INIT_FRAMES, OverlapAdd, total_gain
+from training.frontend import OverlapAdd, total_gain
 from training.handoff import calibration, digest_of, save_student
 from training.losses import make_loss
 from training.metrics import pesq_wb, si_sdr_db
@@ -40,19 +41,18 @@ from training.runs import (
 )
 from training.settings import BUDGET, FitSettings, Progress
 from training.streams import Block, BlockProducer, BlockSettings, Chunk, chunks, render_block
-from training.student import Student
+from training.student import Student, shape_for
 
-_LOOK_BACK = 512 - HOP  # samples of past output in front of each chunk, so that STFT frames span chunk borders
-_SKIP = (INIT_FRAMES + 1) * HOP  # output of the initialisation frames and their overlap: no loss
+_LOOK_BACK = 448  # samples of past output in front of each chunk, so that STFT frames span chunk borders
 _METRIC_START = RATE_HZ // 2
 _VALIDATION_SEED = 1_000_003
 _PLATEAU_PATIENCE = 2
 
 
-def gain_of(chunk: Chunk, mask: torch.Tensor) -> torch.Tensor:
+def gain_of(chunk: Chunk, mask: torch.Tensor, design: Design) -> torch.Tensor:
     """Total gain of a chunk; one in the initialisation frames."""
-    gain = total_gain(chunk.wiener_gain, mask)
-    learning = max(INIT_FRAMES - chunk.first, 0)
+    gain = total_gain(chunk.wiener_gain, mask, design)
+    learning = max(design.init_frames - chunk.first, 0)
     return torch.cat([torch.ones_like(gain[:, :learning]), gain[:, learning:]], dim=1) if learning else gain
 
 
@@ -62,9 +62,10 @@ class Trainer:
     def __init__(self, settings: FitSettings) -> None:
         torch.manual_seed(settings.seed)
         self.settings = settings
-        self.student = Student()
+        self.design = settings.front_end
+        self.student = Student(shape_for(self.design, settings.hidden))
         self.loss = make_loss(settings.loss)
-        self.overlap_add = OverlapAdd()
+        self.overlap_add = OverlapAdd(self.design)
         self.optimizer = torch.optim.AdamW(
             self.student.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
@@ -78,12 +79,19 @@ class Trainer:
         level = torch.from_numpy(block.level)[:, None]
         for chunk in chunks(block, self.settings.chunk_frames):
             mask, state = self.student(chunk.x, state)
-            audio, tail = self.overlap_add(chunk.spectrum * gain_of(chunk, mask), tail)
+            audio, tail = self.overlap_add(chunk.spectrum * gain_of(chunk, mask, self.design), tail)
             pair = [audio / level, chunk.clean / level]
-            pair = [torch.cat(both, dim=1) for both in zip(past, pair, strict=True)] if past else _after_start(pair)
+            pair = (
+                [torch.cat(both, dim=1) for both in zip(past, pair, strict=True)] if past else self._after_start(pair)
+            )
             yield self.loss(*pair), audio.detach()
             past = [signal[:, -_LOOK_BACK:].detach() for signal in pair]
             state, tail = state.detach(), tail.detach()
+
+    def _after_start(self, pair: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Without the output of the initialisation frames and their overlap: it tells nothing about the mask."""
+        skipped = (self.design.init_frames + 1) * self.design.hop
+        return [signal[:, skipped:] for signal in pair]
 
     def train_block(self, block: Block) -> float:
         """One optimiser step per chunk; returns the mean loss.
@@ -111,7 +119,7 @@ class Trainer:
         self.student.eval()
         with torch.no_grad():
             losses, audio = zip(*self.stream(block), strict=True)
-        enhanced = torch.cat(audio, dim=1).numpy()[:, HOP:]
+        enhanced = torch.cat(audio, dim=1).numpy()[:, self.design.hop :]
         clean = block.clean[:, : enhanced.shape[1]]
         pairs = [(c[_METRIC_START:], e[_METRIC_START:]) for c, e in zip(clean, enhanced, strict=True)]
         return {
@@ -186,10 +194,6 @@ class Trainer:
             self.audio_hours()
 
 
-def _after_start(pair: list[torch.Tensor]) -> list[torch.Tensor]:
-    return [signal[:, _SKIP:] for signal in pair]
-
-
 def fit(
     recordings: list[Recording],
     settings: FitSettings,
@@ -213,10 +217,12 @@ def fit(
         trainer.warm_start(start_from)
     validation = render_block(
         RecordingPool(recordings, "validation"),
-        BlockSettings(settings.validation_streams, settings.validation_seconds, _VALIDATION_SEED, "validation"),
+        BlockSettings(
+            settings.validation_streams, settings.validation_seconds, _VALIDATION_SEED, "validation", settings.front_end
+        ),
         0,
     )
-    blocks = BlockSettings(settings.streams, settings.seconds, settings.seed)
+    blocks = BlockSettings(settings.streams, settings.seconds, settings.seed, design=settings.front_end)
     with BlockProducer(recordings, blocks) as producer, Report() as report:
         _run(trainer, producer, validation, folder, report)
     trainer.student.load_state_dict(load_checkpoint(folder / BEST)["student"])
@@ -247,7 +253,8 @@ def hand_off(folder: Path, path: Path, recordings: list[Recording]) -> None:
         "epochs": round(hours * 3600 / max(sum(row.seconds for row in speech), 1.0), 2),
         "validation_loss": round(progress.best_loss, 6),
     }
-    save_student(path, trainer.student, calibration(RecordingPool(recordings)), provenance)
+    features = calibration(RecordingPool(recordings), trainer.design)
+    save_student(path, trainer.student, trainer.design, features, provenance)
 
 
 def _run(trainer: Trainer, producer: BlockProducer, validation: Block, folder: Path, report: Report) -> None:

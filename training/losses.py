@@ -1,4 +1,5 @@
-"""Training losses on audio: (streams, samples) enhanced and clean in, one scalar out.
+"""Training losses on audio: (streams, samples) enhanced and clean in, one scalar out; the perceptual one in a file
+of its own.
 
 Both signals arrive divided by the clean stream's active level, so that a quiet stream counts like a loud one and the
 constants below are relative to speech.
@@ -13,7 +14,7 @@ from torch import nn
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
-LOSSES = ("compressed", "seed")
+LOSSES = ("perceptual", "compressed", "seed")
 _POWER_FLOOR = 1e-6  # -60 dB below active speech: keeps the compressed gradient finite
 _SNR_ACTIVE = 1e-2  # chunks whose clean power is 20 dB below active speech tell nothing about SNR
 _SNR_EPSILON = 1e-3  # no reward beyond 30 dB
@@ -106,7 +107,13 @@ def make_loss(name: str) -> nn.Module:
 
     raises   ValueError: unknown name
     """
-    kinds: dict[str, type[nn.Module]] = {"compressed": CompressedLoss, "seed": SeedLoss}
+    from training.perceptual import PerceptualLoss
+
+    kinds: dict[str, type[nn.Module]] = {
+        "perceptual": PerceptualLoss,
+        "compressed": CompressedLoss,
+        "seed": SeedLoss,
+    }
     if name in kinds:
         return kinds[name]()
     raise ValueError(f"unknown loss '{name}': choose one of {', '.join(LOSSES)}")

@@ -22,9 +22,8 @@ from firmware_sim.frame_loop import FrameLoop, default_parameters
 from firmware_sim.graph import Graph
 from training import metrics
 from training.audio import RATE_HZ, AudioCache
-from training.enhance import enhance_streams
+from training.evaluate import SystemChoice, make_system
 from training.frontend import to_int16_grid
-from training.handoff import load_student
 from training.recipes import MixRecipe, Step
 from training.rendering import render
 from training.safety_recipes import ALONE_S, EVENT_S
@@ -116,7 +115,9 @@ def measure_safety(
         pairs = [render(recipe, audio) for recipe in (*cases, *controls)]
         noisy = to_int16_grid(np.stack([pair[1] for pair in pairs]))
         run = run_device(graph, noisy)
-        floats = enhance_streams(noisy, load_student(student)[0]) if student and noisy.shape[1] > _MINUTE else None
+        floats = None
+        if student is not None and noisy.shape[1] > _MINUTE:
+            floats = make_system("student", SystemChoice(student, {}))(noisy)
         steady = iter(range(len(cases), len(pairs)))
         for index, recipe in enumerate(cases):
             result = _measured(recipe, pairs[index][0], noisy[index], run.output[index])

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from training.designs import Design, design_named
 from training.files import RunError
-from training.frontend import HOP, INIT_FRAMES
 from training.losses import LOSSES
 
 SCHEDULES = ("cosine", "plateau")
+_LONGEST_WINDOW = {"perceptual": 6400, "compressed": 512, "seed": 512}  # samples that a loss must see at once
 BUDGET = ("blocks", "minutes", "patience", "checkpoint_minutes")
 """The settings that a resumed run may change."""
 
@@ -18,6 +19,7 @@ BUDGET = ("blocks", "minutes", "patience", "checkpoint_minutes")
 class FitSettings:
     """Everything that decides a run; saved with it.
 
+    design              name of the front end; hidden: units of each GRU layer
     blocks, minutes     budget: whichever is reached first ends the run, and the cosine ends with it; 0 = not set
     streams, seconds    size of a block; chunk_frames of it make one step
     patience            validations without a better one before the run stops early; 0 = never
@@ -25,7 +27,9 @@ class FitSettings:
     raises              RunError: a value that cannot work
     """
 
-    loss: str = "compressed"
+    design: str = "default"
+    hidden: int = 120
+    loss: str = "perceptual"
     schedule: str = "cosine"
     learning_rate: float = 3e-3
     weight_decay: float = 1e-4
@@ -33,7 +37,7 @@ class FitSettings:
     warmup_share: float = 0.02
     blocks: int = 0
     minutes: float = 0.0
-    chunk_frames: int = 125
+    chunk_frames: int = 150
     streams: int = 64
     seconds: float = 15.0
     seed: int = 0
@@ -58,8 +62,16 @@ class FitSettings:
             raise RunError(f"{self.streams} streams: their number must be above 0")
         if self.patience < 0 or not 0 <= self.seed < 1 << 32:
             raise RunError(f"patience {self.patience}, seed {self.seed}: neither may be below 0, nor the seed 2^32")
-        if self.chunk_frames <= INIT_FRAMES + 512 // HOP:
-            raise RunError(f"a chunk of {self.chunk_frames} frames ends before the loss begins: 40 is the least")
+        if not 4 <= self.hidden <= 1024:
+            raise RunError(f"{self.hidden} hidden units: choose 4 to 1024")
+        least = self.front_end.init_frames + 1 + _LONGEST_WINDOW[self.loss] // self.front_end.hop
+        if self.chunk_frames < least:
+            raise RunError(f"a chunk of {self.chunk_frames} frames ends before the loss begins: {least} is the least")
+
+    @property
+    def front_end(self) -> Design:
+        """The front end by its name; raises RunError: unknown."""
+        return design_named(self.design)
 
 
 @dataclass

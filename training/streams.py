@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 
 from training.audio import RATE_HZ, AudioCache
 from training.datasets import Recording
-from training.frontend import FRAME, HOP, analyse, front_end, to_int16_grid
+from training.designs import DEFAULT, Design
+from training.frontend import analyse, front_end, to_int16_grid
 from training.mixing import MixRecipe, MixSettings, RecordingPool, draw_recipe, render
 from training.student import from_q11
 from training.workers import start_worker
 
-_ACTIVE_SHARE = 1e-3  # hops within 30 dB of the loudest count as active speech
+_LEVEL_BLOCK = 64
+_ACTIVE_SHARE = 1e-3  # blocks within 30 dB of the loudest count as active speech
 _LEVEL_MIN = 1e-4  # -80 dBFS: a stream without speech is not amplified further
 
 
@@ -33,15 +35,16 @@ class Block:
 
     noisy         float32 (streams, samples), on the int16 grid, 1.0 = full scale
     clean         float32 (streams, samples)
-    x_q11         int16 (streams, frames, 65) network input before LayerNorm's affine part
-    wiener_gain   float16 (streams, frames, 65), floored
+    x_q11         int16 (streams, frames, inputs) network input before LayerNorm's affine part
+    wiener_gain   float16 (streams, frames, bins), not floored; None where the design does not apply it
     level         float32 (streams,) RMS of the clean signal where speech is active; of the mixture where there is none
     """
 
+    design: Design
     noisy: NDArray[np.float32]
     clean: NDArray[np.float32]
     x_q11: NDArray[np.int16]
-    wiener_gain: NDArray[np.float16]
+    wiener_gain: NDArray[np.float16] | None
     level: NDArray[np.float32]
 
     @property
@@ -53,15 +56,15 @@ class Block:
 class Chunk:
     """Consecutive frames of a block as tensors; `clean` is a hop late, aligned with the overlap-add of the frames.
 
-    x             float32 (streams, frames, 65)
-    wiener_gain   float32 (streams, frames, 65)
-    spectrum      complex64 (streams, frames, 65), noisy, scaled by 1 / FFT length
-    clean         float32 (streams, frames * 64)
+    x             float32 (streams, frames, inputs)
+    wiener_gain   float32 (streams, frames, bins) or None
+    spectrum      complex64 (streams, frames, bins), noisy, scaled by 1 / FFT length
+    clean         float32 (streams, frames * hop)
     first         index of the first frame in its stream
     """
 
     x: torch.Tensor
-    wiener_gain: torch.Tensor
+    wiener_gain: torch.Tensor | None
     spectrum: torch.Tensor
     clean: torch.Tensor
     first: int
@@ -75,32 +78,35 @@ class BlockSettings:
     seconds: float = 15.0
     seed: int = 0
     split: str = "train"
+    design: Design = DEFAULT
 
     @property
     def samples(self) -> int:
         """Samples of a stream: whole hops."""
-        return int(self.seconds * RATE_HZ) // HOP * HOP
+        return int(self.seconds * RATE_HZ) // self.design.hop * self.design.hop
 
 
 def active_level(clean: NDArray[np.float32]) -> NDArray[np.float32]:
-    """RMS of each stream over the hops within 30 dB of its loudest, at least -80 dBFS."""
-    hops = np.square(clean[:, : clean.shape[1] // HOP * HOP].reshape(len(clean), -1, HOP)).mean(axis=-1)
+    """RMS of each stream over the blocks of 4 ms within 30 dB of its loudest, at least -80 dBFS."""
+    size = _LEVEL_BLOCK
+    hops = np.square(clean[:, : clean.shape[1] // size * size].reshape(len(clean), -1, size)).mean(axis=-1)
     active = hops >= _ACTIVE_SHARE * hops.max(axis=1, keepdims=True)
     mean = (hops * active).sum(axis=1) / np.maximum(active.sum(axis=1), 1)
     level: NDArray[np.float32] = np.maximum(np.sqrt(mean), _LEVEL_MIN).astype(np.float32)
     return level
 
 
-def block_of(recipes: list[MixRecipe], audio: AudioCache | None = None) -> Block:
+def block_of(recipes: list[MixRecipe], design: Design, audio: AudioCache | None = None) -> Block:
     """Render recipes of one length and send them through the front end."""
     audio = audio or AudioCache()
     pairs = [render(recipe, audio) for recipe in recipes]
     clean = np.stack([pair[0] for pair in pairs]).astype(np.float32, copy=False)
     noisy = to_int16_grid(np.stack([pair[1] for pair in pairs]))
-    x_q11, gain = front_end(noisy)
+    x_q11, gain = front_end(noisy, design)
+    applied = gain.astype(np.float16) if design.wiener_floor < 1 else None
     # Noise alone must not be lifted to where it would drown the loss of all streams that hold speech.
     level = active_level(np.where(clean.any(axis=1, keepdims=True), clean, noisy))
-    return Block(noisy, clean, x_q11, gain.astype(np.float16), level)
+    return Block(design, noisy, clean, x_q11, applied, level)
 
 
 def render_block(
@@ -113,22 +119,24 @@ def render_block(
     """Block `index`: the same settings and index give the same samples."""
     rng = np.random.default_rng([settings.seed, index])
     recipes = [draw_recipe(rng, pool, settings.samples, mix) for _ in range(settings.streams)]
-    return block_of(recipes, audio)
+    return block_of(recipes, settings.design, audio)
 
 
 def chunks(block: Block, frames: int) -> Iterator[Chunk]:
     """The block cut along time; a rest shorter than half a chunk is dropped."""
-    noisy = np.pad(block.noisy, ((0, 0), (FRAME - HOP, 0)))
-    clean = np.pad(block.clean, ((0, 0), (HOP, 0)))
+    design, hop, before = block.design, block.design.hop, block.design.analysis // block.design.hop - 1
+    noisy = np.pad(block.noisy, ((0, 0), (before * hop, 0)))
+    clean = np.pad(block.clean, ((0, 0), (hop, 0)))
+    gain = block.wiener_gain
     for first in range(0, block.frames - frames // 2, frames):
         last = min(first + frames, block.frames)
-        # One hop more in front: `analyse` puts its own zeros there, and that frame is dropped.
-        audio = noisy[:, first * HOP : (last - 1) * HOP + FRAME]
+        # So many hops more in front: `analyse` puts its own zeros there, and those frames are dropped.
+        audio = noisy[:, first * hop : (last + before) * hop]
         yield Chunk(
             x=from_q11(torch.from_numpy(block.x_q11[:, first:last])),
-            wiener_gain=torch.from_numpy(block.wiener_gain[:, first:last].astype(np.float32)),
-            spectrum=torch.from_numpy(analyse(audio)[:, 1:]),
-            clean=torch.from_numpy(clean[:, first * HOP : last * HOP]),
+            wiener_gain=None if gain is None else torch.from_numpy(gain[:, first:last].astype(np.float32)),
+            spectrum=torch.from_numpy(analyse(audio, design)[:, before:]),
+            clean=torch.from_numpy(clean[:, first * hop : last * hop]),
             first=first,
         )
 

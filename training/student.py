@@ -1,41 +1,59 @@
-"""The product network, whole: 65 log-power features in, 65 mask values out, 198,979 parameters."""
+"""The product network, whole: features of the front end in, one mask value a band out."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from firmware_sim.contract import FEATURE_FRACTION_BITS, LAYER_NORM_EPSILON
-from training.frontend import BINS
+from training.designs import Design
 
-HIDDEN = 128
 LAYERS = 2
-_OPEN_MASK_BIAS = 1.0  # the untrained mask starts near sigmoid(1) = 0.73: close to the Wiener stage alone
+SIZES = {"base": 120, "compact": 48}
+"""Hidden size of the shipped models: at most 200,000 and at most 50,000 parameters with the default front end."""
+_OPEN_MASK_BIAS = 1.0  # the untrained mask starts near sigmoid(1) = 0.73: close to letting everything pass
 
 State = torch.Tensor
 
 
+@dataclass(frozen=True)
+class StudentShape:
+    """Sizes of a student: inputs of the front end, hidden units of each layer, bands of the mask."""
+
+    inputs: int
+    hidden: int
+    bands: int
+
+
+def shape_for(design: Design, hidden: int) -> StudentShape:
+    """The student of `hidden` units for a front end."""
+    return StudentShape(design.inputs, hidden, design.band_count)
+
+
 class Student(nn.Module):
-    """LayerNorm(65) -> GRU(128) x 2 -> Linear(128) -> ReLU -> Linear(65) -> sigmoid.
+    """Affine -> GRU(hidden) x 2 -> Linear(hidden) -> ReLU -> Linear(bands) -> sigmoid.
 
     The front end normalises (integers on the device, `frontend.normalise` here), so `norm` contributes its affine
     part alone; export folds that part into the first GRU layer.
     """
 
-    def __init__(self, bins: int = BINS, hidden: int = HIDDEN) -> None:
+    def __init__(self, shape: StudentShape) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(bins, eps=LAYER_NORM_EPSILON)
-        self.gru = nn.GRU(bins, hidden, LAYERS, batch_first=True)
-        self.fc1 = nn.Linear(hidden, hidden)
-        self.fc2 = nn.Linear(hidden, bins)
+        self.shape = shape
+        self.norm = nn.LayerNorm(shape.inputs, eps=LAYER_NORM_EPSILON)
+        self.gru = nn.GRU(shape.inputs, shape.hidden, LAYERS, batch_first=True)
+        self.fc1 = nn.Linear(shape.hidden, shape.hidden)
+        self.fc2 = nn.Linear(shape.hidden, shape.bands)
         nn.init.constant_(self.fc2.bias, _OPEN_MASK_BIAS)
 
     def forward(self, x: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
         """Masks of a chunk.
 
-        x         float (streams, frames, bins), normalised features before the affine part, in [-8, 8)
+        x         float (streams, frames, inputs), features before the affine part, in [-8, 8)
         state     float (2, streams, hidden), None = home state (zeros)
-        returns   mask (streams, frames, bins) in (0, 1); the state after the last frame
+        returns   mask (streams, frames, bands) in (0, 1); the state after the last frame
         """
         hidden, state = self.gru(x * self.norm.weight + self.norm.bias, state)
         return torch.sigmoid(self.fc2(torch.relu(self.fc1(hidden)))), state

@@ -9,7 +9,13 @@ from training.datasets import SPLITS, Recording
 from training.settings import FitSettings
 
 SETTINGS = FitSettings(
-    blocks=4, streams=2, seconds=1.5, chunk_frames=80, validation_blocks=2, validation_streams=2, validation_seconds=3.0
+    hidden=24,
+    blocks=4,
+    streams=2,
+    seconds=1.5,
+    validation_blocks=2,
+    validation_streams=2,
+    validation_seconds=3.0,
 )
 """A run of seconds."""
 

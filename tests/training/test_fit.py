@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from tests.training.small import SETTINGS, recordings
+from training.designs import SEED
 from training.files import RunError
 from training.fit import Trainer, fit, gain_of, hand_off
-from training.frontend import INIT_FRAMES
 from training.handoff import load_student
 from training.mixing import RecordingPool
 from training.settings import FitSettings
@@ -23,7 +23,7 @@ from training.streams import Block, BlockSettings, chunks, render_block
 @pytest.fixture(scope="module")
 def blocks() -> list[Block]:
     pool = RecordingPool(recordings())
-    settings = BlockSettings(SETTINGS.streams, SETTINGS.seconds, SETTINGS.seed)
+    settings = BlockSettings(SETTINGS.streams, SETTINGS.seconds, SETTINGS.seed, design=SETTINGS.front_end)
     return [render_block(pool, settings, index) for index in range(4)]
 
 
@@ -66,22 +66,24 @@ def test_a_run_writes_checkpoints_log_and_plot_and_hands_its_best_student_off(tm
     hand_off(tmp_path / "run", tmp_path / "student.npz", recordings())
     student, meta = load_student(tmp_path / "student.npz")
     assert all(torch.equal(*pair) for pair in zip(student.state_dict().values(), weights(trainer), strict=True))
-    assert meta["loss"] == "compressed"
-    assert meta["steps"] == meta["blocks"] * 5  # 375 frames: four chunks of 80 and one of 55
+    assert meta["loss"] == "perceptual"
+    assert meta["steps"] == meta["blocks"] * 2  # 375 frames: two chunks of 150, the rest is dropped
 
     with pytest.raises(RunError, match="holds a run already: add --resume"):
         fit(recordings(), SETTINGS, tmp_path / "run")
 
 
-def test_the_initialisation_frames_have_gain_one_and_no_gradient(blocks: list[Block]) -> None:
-    chunk = next(chunks(blocks[0], 80))
+def test_the_initialisation_frames_have_gain_one_and_no_gradient() -> None:
+    block = render_block(RecordingPool(recordings()), BlockSettings(2, 1.5, design=SEED), 0)
+    chunk, first = next(chunks(block, 80)), SEED.init_frames
     mask = torch.full(chunk.x.shape, 0.5, requires_grad=True)
-    gain = gain_of(chunk, mask)
+    gain = gain_of(chunk, mask, SEED)
     gain.sum().backward()
-    assert torch.all(gain[:, :INIT_FRAMES] == 1)
-    assert torch.equal(gain[:, INIT_FRAMES:], chunk.wiener_gain[:, INIT_FRAMES:] * 0.5)
+    assert torch.all(gain[:, :first] == 1)
+    assert chunk.wiener_gain is not None
+    assert torch.equal(gain[:, first:], chunk.wiener_gain[:, first:].clamp_min(SEED.wiener_floor) * 0.5)
     assert mask.grad is not None
-    assert torch.all(mask.grad[:, :INIT_FRAMES] == 0)
+    assert torch.all(mask.grad[:, :first] == 0)
 
 
 def test_the_cosine_warms_up_and_ends_with_the_budget() -> None:
@@ -142,7 +144,7 @@ def test_resuming_needs_a_checkpoint_of_the_same_run(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no checkpoint at"):
         fit(recordings(), SETTINGS, tmp_path, resume=True)
     Trainer(SETTINGS).save(tmp_path / "checkpoint.pt")
-    with pytest.raises(RunError, match=r"made with loss compressed: resume with the same"):
+    with pytest.raises(RunError, match=r"made with loss perceptual: resume with the same"):
         fit(recordings(), replace(SETTINGS, loss="seed"), tmp_path, resume=True)
     (tmp_path / "checkpoint.pt").write_bytes(b"PK\x03\x04 not a checkpoint")
     with pytest.raises(RunError, match="is damaged"):
@@ -167,7 +169,10 @@ def test_resuming_needs_a_checkpoint_of_the_same_run(tmp_path: Path) -> None:
         ({"seed": -1}, "seed -1"),
         ({"seed": 1 << 32}, "seed 4294967296"),
         ({"patience": -1}, "patience -1"),
-        ({"chunk_frames": 10}, "40 is the least"),
+        ({"chunk_frames": 10}, "131 is the least"),
+        ({"chunk_frames": 30, "loss": "seed"}, "39 is the least"),
+        ({"hidden": 0}, "0 hidden units"),
+        ({"design": "else"}, "unknown front end 'else': choose one of seed"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(change: dict[str, object], message: str) -> None:
@@ -176,4 +181,4 @@ def test_settings_that_cannot_work_are_refused(change: dict[str, object], messag
 
 
 def test_settings_have_defaults_that_work() -> None:
-    assert FitSettings(minutes=60).loss == "compressed"
+    assert FitSettings(minutes=60).loss == "perceptual"

@@ -67,5 +67,5 @@ def test_snr_counts_active_streams_alone() -> None:
 
 
 def test_an_unknown_loss_is_refused() -> None:
-    with pytest.raises(ValueError, match="unknown loss 'l3': choose one of compressed, seed"):
+    with pytest.raises(ValueError, match="unknown loss 'l3': choose one of perceptual, compressed, seed"):
         make_loss("l3")

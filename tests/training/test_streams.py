@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from tests.training.small import recordings
-from training.frontend import HOP, OverlapAdd
+from training.designs import DEFAULT, SEED, Design
+from training.frontend import OverlapAdd
 from training.mixing import RecordingPool
 from training.streams import Block, BlockProducer, BlockSettings, active_level, chunks, render_block
 
-SETTINGS = BlockSettings(streams=2, seconds=2.0, seed=3)
+SETTINGS = BlockSettings(streams=2, seconds=2.0, seed=3, design=SEED)
+HOP = SEED.hop
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +48,11 @@ def test_noisy_is_what_the_device_can_hold(block: Block) -> None:
     assert block.x_q11.dtype == np.int16
 
 
+@pytest.mark.parametrize("design", [SEED, DEFAULT], ids=lambda design: design.name)
 @pytest.mark.parametrize("frames", [60, 125, 500])
-def test_chunks_cover_the_stream_and_line_up_with_the_clean_signal(block: Block, frames: int) -> None:
-    overlap_add, tail, pieces, cleans, place = OverlapAdd(), None, [], [], 0
+def test_chunks_cover_the_stream_and_line_up_with_the_clean_signal(frames: int, design: Design) -> None:
+    block = render_block(RecordingPool(recordings()), replace(SETTINGS, design=design), 5)
+    overlap_add, tail, pieces, cleans, place = OverlapAdd(design), None, [], [], 0
     for chunk in chunks(block, frames):
         assert chunk.first == place
         place += chunk.x.shape[1]

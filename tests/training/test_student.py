@@ -5,21 +5,27 @@ from __future__ import annotations
 import pytest
 import torch
 
-from training.student import Student, count_parameters, from_q11
+from training.designs import DEFAULT, SEED
+from training.student import SIZES, Student, count_parameters, from_q11, shape_for
 
 
 @pytest.fixture
 def student() -> Student:
     torch.manual_seed(0)
-    student = Student().eval()
+    student = Student(shape_for(SEED, 128)).eval()
     with torch.no_grad():
         student.norm.weight.uniform_(0.5, 1.5)
         student.norm.bias.uniform_(-0.5, 0.5)
     return student
 
 
-def test_it_has_198979_parameters(student: Student) -> None:
+def test_the_seed_has_198979_parameters(student: Student) -> None:
     assert count_parameters(student) == 198_979
+
+
+@pytest.mark.parametrize(("name", "parameters", "limit"), [("base", 199_640, 200_000), ("compact", 45_488, 50_000)])
+def test_the_shipped_sizes_stay_within_their_limits(name: str, parameters: int, limit: int) -> None:
+    assert count_parameters(Student(shape_for(DEFAULT, SIZES[name]))) == parameters <= limit
 
 
 def test_state_carries_over_chunks(student: Student) -> None:
