@@ -82,10 +82,10 @@ PLAIN = MixSettings()
 """Speech plus noise at a level, and nothing else."""
 
 AUGMENTED = MixSettings(
-    room_share=0.2,
-    speech_tilt_share=0.15,
-    noise_tilt_share=0.15,
-    speech_band_share=0.1,
+    room_share=0.18,
+    speech_tilt_share=0.12,
+    noise_tilt_share=0.12,
+    speech_band_share=0.08,
     noise_band_share=0.1,
     own_voice_share=0.1,
     high_snr_share=0.12,

@@ -1,7 +1,7 @@
 """What a recipe sounds like: a pure function of the recipe and its files, without any dice.
 
-Audio is float32 mono at 16 kHz, 1.0 = int16 full scale. A source's filter and its way through the room are joined to
-one short response, so that a source costs one convolution at most.
+Audio is float32 mono at 16 kHz, 1.0 = int16 full scale. The talker's filter and way through the room are joined to
+one short response, and all noises go through one filter: convolutions are what rendering costs.
 
 The target of a talker in a room is what arrives within 50 ms of the direct sound, filter and head included. Reflections
 that early fuse with the direct sound and carry speech (useful-to-detrimental ratio, Lochner & Burger 1964; the target
@@ -112,17 +112,16 @@ def _fade(piece: Samples) -> None:
 
 
 def _render_noise(recipe: MixRecipe, audio: AudioCache) -> Samples:
-    """All noises at RMS 1, then at their relative levels; silence stays weak."""
+    """All noises at RMS 1, then at their relative levels, then through their filter; silence stays weak."""
     stream = np.zeros(recipe.length, dtype=np.float32)
     ways = recipe.noise_responses
     for index, clip in enumerate(recipe.noise):
-        taps = _taps(ways[index % len(ways)] if ways else None, recipe.noise_colour, audio, EARLY_SAMPLES)
+        taps = _taps(ways[index % len(ways)] if ways else None, None, audio, EARLY_SAMPLES)
         _add_noise(stream, clip, taps, audio)
     for shaped in recipe.shaped:
-        taps = _taps(None, recipe.noise_colour, audio)
-        samples = shaped_noise(shaped, recipe.length)
-        stream += _levelled(samples if taps is None else _convolved(samples, taps), shaped.level_db)
-    return stream
+        stream += _levelled(shaped_noise(shaped, recipe.length), shaped.level_db)
+    colour = _taps(None, recipe.noise_colour, audio)
+    return stream if colour is None else _convolved(stream, colour)
 
 
 def _add_noise(stream: Samples, clip: NoiseClip, taps: Samples | None, audio: AudioCache) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
@@ -108,28 +108,38 @@ def measure_safety(
     raises    CorpusError, ContractError, HandoffError
     """
     audio = AudioCache()
-    found: dict[str, CaseResult] = {}
-    for _, group in groupby(sorted(recipes, key=lambda recipe: recipe.length), key=lambda recipe: recipe.length):
-        cases = list(group)
-        controls = [_control(recipe) for recipe in cases if recipe.steps]
-        pairs = [render(recipe, audio) for recipe in (*cases, *controls)]
-        noisy = to_int16_grid(np.stack([pair[1] for pair in pairs]))
-        run = run_device(graph, noisy)
-        floats = None
-        if student is not None and noisy.shape[1] > _MINUTE:
-            floats = make_system("student", SystemChoice(student, {}))(noisy)
-        steady = iter(range(len(cases), len(pairs)))
-        for index, recipe in enumerate(cases):
-            result = _measured(recipe, pairs[index][0], noisy[index], run.output[index])
-            if recipe.steps:
-                control = next(steady)
-                _recovery(result, (noisy[index], run.output[index]), (noisy[control], run.output[control]))
-            _states(result, run, index)
-            if floats is not None:
-                result.minutes["drift_db"] = _by_minute(_ratio_db, floats[index], run.output[index])
-            found[recipe.name] = result
-            report(recipe.name, len(found) / len(recipes))
-    return [found[recipe.name] for recipe in recipes]
+    found: dict[int, CaseResult] = {}
+    by_length = sorted(range(len(recipes)), key=lambda place: recipes[place].length)
+    for _, group in groupby(by_length, key=lambda place: recipes[place].length):
+        places = list(group)
+        results = _side_by_side([recipes[place] for place in places], graph, student, audio)
+        for place, result in zip(places, results, strict=True):
+            found[place] = result
+            report(result.name, len(found) / len(recipes))
+    return [found[place] for place in range(len(recipes))]
+
+
+def _side_by_side(
+    cases: Sequence[MixRecipe], graph: Graph, student: Path | None, audio: AudioCache
+) -> Iterator[CaseResult]:
+    """Cases of one length, and the controls of those with an event, as streams of one loop."""
+    controls = [_control(recipe) for recipe in cases if recipe.steps]
+    pairs = [render(recipe, audio) for recipe in (*cases, *controls)]
+    noisy = to_int16_grid(np.stack([pair[1] for pair in pairs]))
+    run = run_device(graph, noisy)
+    floats = None
+    if student is not None and noisy.shape[1] > _MINUTE:
+        floats = make_system("student", SystemChoice(student, {}))(noisy)
+    steady = iter(range(len(cases), len(pairs)))
+    for index, recipe in enumerate(cases):
+        result = _measured(recipe, pairs[index][0], noisy[index], run.output[index])
+        if recipe.steps:
+            control = next(steady)
+            _recovery(result, (noisy[index], run.output[index]), (noisy[control], run.output[control]))
+        _states(result, run, index)
+        if floats is not None:
+            result.minutes["drift_db"] = _by_minute(_ratio_db, floats[index], run.output[index])
+        yield result
 
 
 def _control(recipe: MixRecipe) -> MixRecipe:

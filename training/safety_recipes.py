@@ -78,7 +78,7 @@ def _own_voice(talkers: Sequence[list[Recording]], noises: Sequence[Recording]) 
                 _OWN_SNR_DB,
                 _LEVEL_DBFS - _OWN_DB,
                 lead_in=_samples(_LEAD_IN_S),
-                name=f"own voice {wearer[0].speaker} over {clips[0].speaker}",
+                name=f"own {index + 1} {wearer[0].speaker} over {clips[0].speaker}",
                 own_voice=_speech(wearer[7 * index :] or wearer, _CASE_S / 2, _CASE_S),
                 own_db=_OWN_DB,
                 own_colour=Colour(low_db=3.0, high_hz=1200.0, high_db=-10.0),
@@ -119,7 +119,7 @@ def _events(
                 (),
                 snr_db,
                 _LEVEL_DBFS,
-                name=f"{kind} {clips[0].speaker} in {noise.noise_kind}",
+                name=f"{kind} {index + 1} {clips[0].speaker} in {noise.noise_kind}",
                 steps=steps,
             )
         )
@@ -144,7 +144,7 @@ def _minutes(talkers: Sequence[list[Recording]], noises: Sequence[Recording]) ->
                 _LONG_SNR_DB,
                 _LEVEL_DBFS,
                 lead_in=_samples(_LEAD_IN_S),
-                name=f"minutes {clips[0].speaker}",
+                name=f"minutes {index + 1} {clips[0].speaker}",
             )
         )
     return recipes
