@@ -96,8 +96,8 @@ class AudioCache:
             taps = np.ascontiguousarray(channels.T)
             taps.flags.writeable = False
             self._keep(key, taps)
-        channels = self._entries[key]
-        return channels[index % len(channels)]
+        taps = self._entries[key]
+        return np.asarray(taps[index % len(taps)])
 
     def _keep(self, key: str, samples: np.ndarray) -> None:
         self._entries[key] = samples

@@ -222,7 +222,7 @@ def _shelf(corner_hz: float, gain_db: float, side: float) -> np.ndarray:
     up, down = gain + 1, gain - 1
     b = gain * np.array([up + down * cosine + bend, -2 * side * (down + up * cosine), up + down * cosine - bend])
     a = np.array([up - down * cosine + bend, 2 * side * (down - up * cosine), up - down * cosine - bend])
-    return np.concatenate([b, a])[None] / a[0]
+    return np.asarray(np.concatenate([b, a])[None] / a[0])
 
 
 def _rms(samples: np.ndarray) -> float:
