@@ -1,4 +1,4 @@
-"""Door of the room: python -m training corpus | fit | evaluate | enhance."""
+"""Door of the room: python -m training corpus | fit | evaluate | safety | enhance."""
 
 from __future__ import annotations
 
@@ -61,12 +61,13 @@ def _refuse(door: str, error: Exception) -> int:
 def _parser(door: Sequence[str]) -> Parser:
     """The flags of every door; those of `corpus` only where `door` names it, since it imports half of scipy."""
     parser = Parser(prog="python -m training", description="Teach the student.")
-    doors = parser.add_subparsers(dest="door", required=True, metavar="corpus | fit | evaluate | enhance")
+    doors = parser.add_subparsers(dest="door", required=True, metavar="corpus | fit | evaluate | safety | enhance")
     corpus = doors.add_parser("corpus", help="fetch and build the corpus of speech and noise")
     if list(door) == ["corpus"]:
         _corpus_door(corpus)
     _fit_door(doors.add_parser("fit", help="train the student and write build/student.npz"))
     _evaluate_door(doors.add_parser("evaluate", help="score systems on the test split"))
+    _safety_door(doors.add_parser("safety", help="does the device do harm? clean speech, own voice, music, minutes"))
     _enhance_door(doors.add_parser("enhance", help="run the float student on a file"))
     return parser
 
@@ -168,6 +169,38 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     print_table(scores)
     print(f"wrote {arguments.output}")
     return 0
+
+
+def _safety_door(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add_dataset_arguments(parser)
+    add("--model", type=named_path, default=MODELS["device"], help="integer model (%(default)s)")
+    add("--student", type=named_path, help=f"float student to compare with ({STUDENT} where it exists)")
+    add("-o", "--output", type=named_path, default=Path("build/safety.json"), help="(%(default)s)")
+    add("--check", action="store_true", help="exit 1 if clean speech falls below a limit")
+    parser.set_defaults(run=_safety)
+
+
+def _safety(arguments: argparse.Namespace) -> int:
+    from firmware_sim.graph import Graph
+    from training.mixing import safety_recipes
+    from training.progress import Report
+    from training.safety import measure_safety
+    from training.safety_report import missed, notes_of, print_safety, write_safety
+
+    refuse_folder(arguments.output)
+    graph = Graph.load(arguments.model)
+    student = arguments.student or (STUDENT if STUDENT.is_file() else None)
+    recipes = safety_recipes(recordings_from_arguments(arguments))
+    with Report() as report:
+        results = measure_safety(
+            recipes, graph, student, lambda _, share: report.row({"cases": share * len(recipes)}, share)
+        )
+    notes = notes_of(results, student)
+    write_safety(arguments.output, str(arguments.model), results, notes)
+    print_safety(results, notes)
+    print(f"wrote {arguments.output}")
+    return int(arguments.check and any(map(missed, results)))
 
 
 def _enhance_door(parser: argparse.ArgumentParser) -> None:

@@ -78,11 +78,32 @@ class AudioCache:
         if not len(samples):
             raise CorpusError(f"{key} holds no samples: remove it from the recordings")
         samples.flags.writeable = False
+        self._keep(key, samples)
+        return samples
+
+    def response(self, path: Path | str, index: int) -> np.ndarray:
+        """float32 (taps,) at 16 kHz, read-only: channel `index` (from 0, modulo their number) of a room file.
+
+        raises    CorpusError: as `read_audio`; or the file has another rate
+        """
+        key = f"response {os.fspath(path)}"
+        if key in self._entries:
+            self._entries.move_to_end(key)
+        else:
+            channels, rate_hz = read_audio(path)
+            if rate_hz != RATE_HZ or not len(channels):
+                raise CorpusError(f"{path} is no room of the corpus: it must hold responses at {RATE_HZ} Hz")
+            taps = np.ascontiguousarray(channels.T)
+            taps.flags.writeable = False
+            self._keep(key, taps)
+        taps = self._entries[key]
+        return np.asarray(taps[index % len(taps)])
+
+    def _keep(self, key: str, samples: np.ndarray) -> None:
         self._entries[key] = samples
         self.held_bytes += samples.nbytes
         while self.held_bytes > self.limit_bytes and len(self._entries) > 1:
             self.held_bytes -= self._entries.popitem(last=False)[1].nbytes
-        return samples
 
 
 def _as_int16(samples: np.ndarray) -> np.ndarray:

@@ -51,11 +51,14 @@ from training.corpus_report import (
     write_licences,
     write_manifests,
 )
+from training.corpus_rooms import HEAD_FILE, HEAD_PACKAGE, ROOMS, build_music, build_rooms, room_parts
 from training.corpus_sources import (
     LARGE_PACKAGES,
+    MUSIC,
     NOISE,
     NOISE_KINDS,
     SPEECH,
+    MusicSource,
     NoiseSource,
     SpeechSource,
     packages,
@@ -134,7 +137,7 @@ def _fetch_all(archives: Sequence[Archive], cache: Path, console: Console) -> No
 
 
 def _build_all(archives: Sequence[Archive], cache: Path, out: Path, jobs: int, console: Console) -> list[Row]:
-    """All parts in the order of the tables: speech, noise, babble."""
+    """All parts in the order of the tables: speech, noise, music, babble, rooms."""
     columns = (TextColumn("{task.description:32}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     spawn = multiprocessing.get_context("spawn")  # a forked child would inherit the progress display's lock
     with (
@@ -157,6 +160,8 @@ def _build_all(archives: Sequence[Archive], cache: Path, out: Path, jobs: int, c
         for split in SPLITS:
             progress.update(task, description=f"babble {split}")
             rows += builder.build_babble(rows, split)
+        progress.update(task, description="rooms")
+        rows += builder.build_rooms()
         progress.update(task, description="cleaned")
     check_splits(rows)
     return rows
@@ -185,7 +190,7 @@ class Builder:
     def files(self) -> dict[SpeechSource | NoiseSource, list[str]]:
         """Paths below the package's folder of every source whose package is among the archives."""
         present = {archive.package for archive in self.archives}
-        every: tuple[SpeechSource | NoiseSource, ...] = (*SPEECH, *NOISE)
+        every: tuple[SpeechSource | NoiseSource, ...] = (*SPEECH, *NOISE, *MUSIC)
         return {
             source: package_files(self._contents(source), source.pattern)
             for source in every
@@ -198,7 +203,7 @@ class Builder:
         raises    CorpusError: nothing of it was kept, so the package is not the one that the table describes
         """
         archive = next(archive for archive in self.archives if archive.package == source.package)
-        others = sorted(self._noise_digests) if isinstance(source, NoiseSource) else []
+        others = sorted(self._noise_digests) if type(source) is NoiseSource else []
         key = part_key(vars(source), NOISE_KINDS, archive.name, archive.sha256, others)
         part = keep_or_build(self.out, source.name, key, partial(self._build_part, source, files))
         if not part.rows:
@@ -215,11 +220,23 @@ class Builder:
         build = partial(build_babble, speech, split, self.out)
         return keep_or_build(self.out, f"babble_{split}", key, build).rows
 
+    def build_rooms(self) -> list[Row]:
+        """Manifest rows of the rooms; none where the head's package is not among the archives."""
+        archive = next((archive for archive in self.archives if archive.package == HEAD_PACKAGE), None)
+        rows: list[Row] = []
+        for name, split, seed in room_parts() if archive else ():
+            key = part_key(name, split, seed, ROOMS, archive.name if archive else "")
+            build = partial(build_rooms, split, seed, self.cache / "ext" / HEAD_PACKAGE / HEAD_FILE, self.pool)
+            rows += keep_or_build(self.out, name, key, build).rows
+        return rows
+
     def _build_part(self, source: SpeechSource | NoiseSource, files: Sequence[str], folder: Path) -> Part:
         if isinstance(source, SpeechSource):
             prepare = partial(prepare_speech, min_snr_db=source.min_snr_db)
             return build_speech(source, self._prepared(prepare, source, files), folder)
         prepare = partial(prepare_noise, min_seconds=source.min_seconds)
+        if isinstance(source, MusicSource):
+            return build_music(source, self._prepared(prepare, source, files), folder)
         return build_noise(source, self._prepared(prepare, source, files), self._noise_digests, folder)
 
     def _prepared(

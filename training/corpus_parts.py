@@ -125,11 +125,11 @@ def build_speech(source: SpeechSource, prepared: Iterable[Source], folder: Path)
             continue
         stem = f"{source.name}_{len(rows):04d}"
         file = f"{source.split}/speech/{source.speaker}/{stem}.flac"
-        _write_flac(folder / file, clip)
+        write_flac(folder / file, clip)
         quality = [prepared.quality for _, prepared in group]
         rows.append(
             {
-                **_row(file, source.split, "speech", source.package, f"{source.package}:{stem}", clip),
+                **make_row(file, source.split, "speech", source.package, f"{source.package}:{stem}", clip),
                 "speaker": source.speaker,
                 "language": source.language,
                 "sex": source.sex,
@@ -188,10 +188,10 @@ def build_noise(source: NoiseSource, prepared: Iterable[Source], seen: set[str],
         name = _noise_name(source.package, path, names)
         kind = source.kind or noise_kind(source.package, path)
         file = f"{source.split}/noise/{kind}__{source.package.replace('-data', '')}__{name}.flac"
-        _write_flac(folder / file, item.samples)
+        write_flac(folder / file, item.samples)
         rows.append(
             {
-                **_row(file, source.split, "noise", source.package, f"{source.package}:{name}", item.samples),
+                **make_row(file, source.split, "noise", source.package, f"{source.package}:{name}", item.samples),
                 "noise_kind": kind,
                 "native_rate": item.native_rate,
                 "bandwidth_hz": round(min(item.quality.bandwidth_hz, RATE_HZ / 2)),
@@ -238,10 +238,10 @@ def build_babble(speech: Sequence[Row], split: str, out: Path, folder: Path) -> 
         crowd *= 10 ** (NOISE_LEVEL_DBFS / 20) / np.sqrt(np.mean(crowd**2))
         crowd *= min(1.0, 0.95 / np.abs(crowd).max())
         file = f"{split}/noise/babble__made__{index:02d}.flac"
-        _write_flac(folder / file, crowd)
+        write_flac(folder / file, crowd)
         rows.append(
             {
-                **_row(
+                **make_row(
                     file,
                     split,
                     "noise",
@@ -278,7 +278,8 @@ def _voice(clips: Sequence[Path], audio: AudioCache, rng: np.random.Generator) -
     return np.asarray(wet, dtype=np.float32)
 
 
-def _row(file: str, split: str, kind: str, package: str, recording: str, samples: np.ndarray) -> Row:
+def make_row(file: str, split: str, kind: str, package: str, recording: str, samples: np.ndarray) -> Row:
+    """The columns that every kind of recording has."""
     return {
         "file": file,
         "split": split,
@@ -290,6 +291,7 @@ def _row(file: str, split: str, kind: str, package: str, recording: str, samples
     }
 
 
-def _write_flac(path: Path, samples: np.ndarray) -> None:
+def write_flac(path: Path, samples: np.ndarray) -> None:
+    """16 bits, mono, 16 kHz."""
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(str(path), np.clip(samples, -0.999, 0.999), RATE_HZ, subtype="PCM_16", format="FLAC")

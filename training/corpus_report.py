@@ -49,17 +49,18 @@ def write_licences(rows: Sequence[Row], archives: Sequence[Archive], cache: Path
         "# Licences of the corpus",
         "",
         "Every recording keeps the licence of its package; babble is made from speech of its split and",
-        "carries all of its licences. Fetch the corpus, never commit or publish it. The packages' own",
+        "carries all of its licences; rooms are simulated, most of them with the head of libmysofa1.",
+        "Fetch the corpus, never commit or publish it. The packages' own",
         "copyright files, which name the authors, are in `licences/`.",
         "",
-        "| package | version | licence of the audio | speech min | noise min | SHA256 of the archive |",
-        "|---|---|---|---|---|---|",
+        "| package | version | licence of the audio | speech min | noise min | music min | SHA256 of the archive |",
+        "|---|---|---|---|---|---|---|",
     ]
     for archive in archives:
-        minutes = [_minutes(rows, kind, archive.package) for kind in ("speech", "noise")]
+        minutes = [_minutes(rows, kind, archive.package) for kind in ("speech", "noise", "music")]
         lines.append(
             f"| {archive.package} | {version_of(archive)} | {sources.LICENCES[archive.package]} "
-            f"| {minutes[0]:.1f} | {minutes[1]:.1f} | {archive.sha256 or 'not announced by apt'} |"
+            f"| {minutes[0]:.1f} | {minutes[1]:.1f} | {minutes[2]:.1f} | {archive.sha256 or 'not announced by apt'} |"
         )
         text = cache / "ext" / archive.package / "usr/share/doc" / archive.package / "copyright"
         if text.is_file():
@@ -99,7 +100,9 @@ def part_line(name: str, part: Part) -> str:
 
 def summary_table(rows: Sequence[Row]) -> Table:
     """Hours, talkers and noises of each split."""
-    table = Table("split", "speech h", "clips", "talkers", "languages", "noise min", "noises", "of it babble")
+    table = Table(
+        "split", "speech h", "clips", "talkers", "languages", "noise min", "noises", "of it babble", "music", "rooms"
+    )
     for split in SPLITS:
         speech = [row for row in rows if row["split"] == split and row["kind"] == "speech"]
         noise = [row for row in rows if row["split"] == split and row["kind"] == "noise"]
@@ -112,5 +115,6 @@ def summary_table(rows: Sequence[Row]) -> Table:
             f"{_minutes(noise, 'noise'):.1f}",
             str(len(noise)),
             str(sum(row["noise_kind"] == "babble" for row in noise)),
+            *(str(sum((row["split"], row["kind"]) == (split, kind) for row in rows)) for kind in ("music", "room")),
         )
     return table

@@ -39,6 +39,7 @@ LICENCES = {
     "searchandrescue-data": "GPL",
     "csoundqt-examples": "LGPL-2.1+",
     "tuxfootball": "GPL-2+",
+    "libmysofa1": "MIT KEMAR set: free, cite Gardner & Martin 1994",
 }
 
 
@@ -85,6 +86,15 @@ class NoiseSource:
     @property
     def name(self) -> str:
         return f"noise_{self.package}_{self.split}"
+
+
+@dataclass(frozen=True)
+class MusicSource(NoiseSource):
+    """Files of one package that hold music: never mixed as noise, only played to the device."""
+
+    @property
+    def name(self) -> str:
+        return f"music_{self.package}_{self.split}"
 
 
 _TAGS = {
@@ -210,6 +220,11 @@ NOISE = (
     NoiseSource("test", "searchandrescue-data", rf"sounds/.*({_SEARCH_AND_RESCUE})\.wav$", kind="engine"),
     NoiseSource("test", "csoundqt-examples", r"Seashore\.wav$", kind="water"),
     NoiseSource("test", "tuxfootball", r"sound/(crowdcheer|crowdboo)\.(wav|ogg)$", kind="crowd"),
+)
+
+MUSIC = (
+    MusicSource("test", "flare-game", r"fantasycore/music/(?!wind_ambient)[^/]+\.ogg$", "music", 20.0),
+    MusicSource("test", "tuxfootball", r"sound/titlemusic\.ogg$", "music", 20.0),
 )
 
 # the first pattern found in the lower-case file name decides

@@ -18,6 +18,8 @@ from training.files import named_path
 
 SPLITS = ("train", "validation", "test")
 KINDS = ("speech", "noise")
+"""What a mixture is made of; a corpus also holds `music` and rooms."""
+MANIFEST_KINDS = (*KINDS, "music", "room")
 
 
 class CorpusError(ValueError):
@@ -29,7 +31,7 @@ class Recording:
     """One audio file and what is known about it.
 
     path         file in any format and rate that soundfile reads; mixing brings it to 16 kHz mono
-    kind         'speech' or 'noise'
+    kind         'speech' or 'noise'; of the built corpus also 'music' and 'room' (five responses, see `rooms`)
     split        'train', 'validation' or 'test'
     speaker      talker identity, '' for noise
     recording    what must never be in two splits: a talker's take or one noise recording
@@ -83,7 +85,7 @@ def _manifest_row(manifest: Path, row: dict[str, str]) -> Recording:
         seconds = float(row["seconds"])
     except (TypeError, ValueError):
         raise CorpusError(f"{manifest}: seconds of {row['file']} is {row['seconds']!r}, not a number") from None
-    if row["split"] not in SPLITS or row["kind"] not in KINDS:
+    if row["split"] not in SPLITS or row["kind"] not in MANIFEST_KINDS:
         raise CorpusError(f"{manifest}: {row['file']} is '{row['split']}/{row['kind']}', not a known split and kind")
     return Recording(
         path=manifest.parent / row["file"],

@@ -1,31 +1,37 @@
 """The random draw of mixtures: for training without end, for evaluation once and for all.
 
-The draw rolls the dice over lists of recordings and touches no audio; `recipes.render` turns a recipe into
+The draw rolls the dice over lists of recordings and touches no audio; `rendering.render` turns a recipe into
 audio and rolls none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
 from training.audio import RATE_HZ, AudioCache
-from training.datasets import CorpusError, Recording
+from training.augment import augment
+from training.datasets import Recording
+from training.mix_settings import AUGMENTED, PLAIN, MixSettings
 from training.recipes import (
     MixRecipe,
     NoiseClip,
     ShapedNoise,
     SpeechClip,
     load_recipes,
-    render,
     save_recipes,
 )
+from training.recording_pool import RecordingPool
+from training.recording_pool import samples_of as _samples
+from training.rendering import render
+from training.safety_recipes import safety_recipes
 
 __all__ = [
+    "AUGMENTED",
     "EVALUATION_SNRS_DB",
+    "PLAIN",
     "AudioCache",
     "MixRecipe",
     "MixSettings",
@@ -34,6 +40,7 @@ __all__ = [
     "evaluation_recipes",
     "load_recipes",
     "render",
+    "safety_recipes",
     "save_recipes",
 ]
 
@@ -43,69 +50,6 @@ _EVALUATION_S = (2.5, 8.0)
 _EVALUATION_GAP = RATE_HZ // 8
 
 
-@dataclass(frozen=True)
-class MixSettings:
-    """Ranges and shares of the training draw; every range is uniform.
-
-    Much recorded urban noise stops at 5.5 kHz, and a network trained on it learns that all above is speech:
-    hence the second noise and the shaped wideband noise on top.
-    """
-
-    snr_db: tuple[float, float] = (-5.0, 15.0)
-    level_dbfs: tuple[float, float] = (-40.0, -18.0)
-    lead_in_s: tuple[float, float] = (0.0, 0.5)
-    gap_s: tuple[float, float] = (0.0, 0.25)
-    pause_s: tuple[float, float] = (0.5, 2.0)
-    pause_share: float = 0.1  # gaps that are a pause, so that silence between sentences is learned too
-    clip_s: float = 10.0  # longer recordings give a random piece of this length
-    babble_share: float = 0.3
-    shaped_share: float = 0.15  # shaped noise alone
-    second_noise_share: float = 0.4
-    second_noise_db: tuple[float, float] = (-15.0, 0.0)
-    shaped_on_top_share: float = 0.5
-    shaped_on_top_db: tuple[float, float] = (-25.0, -5.0)
-    slope: tuple[float, float] = (0.0, 1.0)
-    babble_voices: tuple[int, int] = (4, 8)  # used where the recordings hold no babble: made from the speech
-
-
-class RecordingPool:
-    """Recordings of one split, grouped and weighted for the draw.
-
-    Talkers and noises are weighted by the square root of their seconds: a long one counts more, but never
-    drowns the variety of the short ones.
-    """
-
-    def __init__(self, recordings: Iterable[Recording], split: str = "train") -> None:
-        """raises CorpusError: the split has no speech or no noise"""
-        rows = [row for row in recordings if row.split == split]
-        self.talkers: dict[str, list[Recording]] = {}
-        for row in rows:
-            if row.kind == "speech":
-                self.talkers.setdefault(row.speaker, []).append(row)
-        self.babble = [row for row in rows if row.kind == "noise" and row.noise_kind == "babble"]
-        self.noises = [row for row in rows if row.kind == "noise" and row.noise_kind != "babble"]
-        if not self.talkers or not (self.noises or self.babble):
-            missing = "noise" if self.talkers else "speech"
-            raise CorpusError(f"no {missing} in the {split} split: add {missing} recordings or rebuild the corpus")
-        self.noises = self.noises or self.babble
-        self.talker_lists = [self.talkers[name] for name in sorted(self.talkers)]
-        self.talker_shares = _shares([sum(row.seconds for row in clips) for clips in self.talker_lists])
-        self.noise_shares = _shares([row.seconds for row in self.noises])
-
-    def talker(self, rng: np.random.Generator) -> list[Recording]:
-        """All recordings of one random talker."""
-        return self.talker_lists[int(rng.choice(len(self.talker_lists), p=self.talker_shares))]
-
-    def noise(self, rng: np.random.Generator) -> Recording:
-        """One random noise that is not babble (unless there is nothing else)."""
-        return self.noises[int(rng.choice(len(self.noises), p=self.noise_shares))]
-
-
-def _shares(seconds: Sequence[float]) -> np.ndarray:
-    weights = np.sqrt(np.maximum(np.asarray(seconds, dtype=np.float64), 1e-3))
-    return np.asarray(weights / weights.sum())
-
-
 def draw_recipe(
     rng: np.random.Generator,
     recordings: RecordingPool | Iterable[Recording],
@@ -113,17 +57,18 @@ def draw_recipe(
     settings: MixSettings | None = None,
     name: str = "",
 ) -> MixRecipe:
-    """One random training mixture: one talker over one of babble, recorded noise or shaped noise.
+    """One random training mixture: one talker over one of babble, recorded noise or shaped noise, then augmented.
 
     rng           every random number comes from here, so the same state gives the same recipe
     recordings    a RecordingPool; a plain list is pooled (its train split) at each call, which is slower
     length        samples of the stream
+    settings      PLAIN by default
     raises        CorpusError: no speech or no noise to draw from
     """
-    settings = settings or MixSettings()
+    settings = settings or PLAIN
     pool = recordings if isinstance(recordings, RecordingPool) else RecordingPool(recordings)
     noise, shaped = _draw_noise(rng, pool, length, settings)
-    return MixRecipe(
+    recipe = MixRecipe(
         length=length,
         speech=_draw_speech(rng, pool, length, settings),
         noise=noise,
@@ -132,6 +77,7 @@ def draw_recipe(
         level_dbfs=float(rng.uniform(*settings.level_dbfs)),
         name=name,
     )
+    return augment(rng, recipe, pool, settings)
 
 
 def _draw_speech(
@@ -189,10 +135,6 @@ def _noise_clip(rng: np.random.Generator, row: Recording, length: int, level_db:
     size = _samples(row)
     starts = size - length + 1 if size >= length else size
     return NoiseClip(str(row.path), int(rng.integers(0, max(starts, 1))), level_db)
-
-
-def _samples(row: Recording) -> int:
-    return max(round(row.seconds * RATE_HZ), 1)
 
 
 def evaluation_recipes(

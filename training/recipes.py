@@ -1,28 +1,23 @@
-"""A mixture as data, and what it sounds like: recipes are saved, replayed and rendered, never rolled here.
+"""A mixture as data: recipes are saved and replayed here; `rendering` makes them sound, `mixing` draws them.
 
-All positions and lengths are samples at 16 kHz; audio is float32 mono, 1.0 = int16 full scale. The same
-recipe and the same files give the same samples.
+All positions and lengths are samples at 16 kHz. Fields that have a default came later: a line of JSON that was
+saved without them still is a recipe.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterable
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from firmware_sim.reading import one_line
-from training.audio import AudioCache, active_rms
 from training.datasets import CorpusError
 
-_PEAK = 0.99
-_SILENCE_RMS = 1e-5  # -100 dBFS: what is weaker is not amplified, so digital silence stays silent
+_CORNERS_HZ = (20.0, 7900.0)
 _LARGEST = 1e6  # no level, slope or ratio of a recipe comes near
-_EDGE_SAMPLES = 80  # 5 ms fades where a clip is cut out of a longer recording
 
 
 @dataclass(frozen=True)
@@ -37,11 +32,16 @@ class SpeechClip:
 
 @dataclass(frozen=True)
 class NoiseClip:
-    """`path` from sample `start`, round and round over the whole stream; level_db relative to the others."""
+    """`path` from sample `start`, round and round; level_db relative to the others.
+
+    at, length    where in the stream it sounds; length 0: to the end
+    """
 
     path: str
     start: int
     level_db: float
+    at: int = 0
+    length: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,17 +54,65 @@ class ShapedNoise:
 
 
 @dataclass(frozen=True)
+class Colour:
+    """A linear filter of one source: band limits and two gentle shelves; 0 leaves a part of it out.
+
+    high_pass_hz, low_pass_hz    -3 dB points of Butterworth filters of second and sixth order
+    low_hz, low_db               corner and gain of a low shelf of second order
+    high_hz, high_db             corner and gain of a high shelf of second order
+    raises                       ValueError: a corner that no filter at 16 kHz can have
+    """
+
+    high_pass_hz: float = 0.0
+    low_pass_hz: float = 0.0
+    low_hz: float = 300.0
+    low_db: float = 0.0
+    high_hz: float = 3000.0
+    high_db: float = 0.0
+
+    def __post_init__(self) -> None:
+        corners = {self.high_pass_hz, self.low_pass_hz, self.low_hz, self.high_hz} - {0.0}
+        if not all(_CORNERS_HZ[0] <= corner <= _CORNERS_HZ[1] for corner in corners):
+            raise ValueError(f"corners of {sorted(corners)} Hz: they lie in {_CORNERS_HZ}")
+
+
+@dataclass(frozen=True)
+class Response:
+    """Channel `index` of the room file `path`: the way from one place of that room to the microphone."""
+
+    path: str
+    index: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """From sample `at` on the noise is `level_db` above the level that the SNR gives it (-200: digital silence)."""
+
+    at: int
+    level_db: float
+
+
+@dataclass(frozen=True)
 class MixRecipe:
     """Everything that decides a mixture.
 
-    length        samples of the stream
-    speech        clips of the clean signal, one talker
-    noise         recorded noises; level_db are relative to each other
-    shaped        coloured noises; level_db on the same scale
-    snr_db        active speech level over noise RMS, both measured from `lead_in` on
-    level_dbfs    active level of the clean speech; lowered where the mixture would exceed -0.09 dBFS
-    lead_in       samples of noise alone at the start that metrics leave out
-    name          identity for tables and file names
+    length             samples of the stream
+    speech             clips of the talker; none: a stream of noise alone
+    noise              recorded noises; level_db are relative to each other
+    shaped             coloured noises; level_db on the same scale
+    snr_db             active level of the talker over noise RMS, both measured from `lead_in` on
+    level_dbfs         active level of the talker; lowered where the mixture would exceed -0.09 dBFS
+    lead_in            samples of noise alone at the start that metrics leave out
+    name               identity for tables and file names
+    speech_response    way of the talker's voice; the target keeps its early part
+    noise_responses    ways of the recorded noises, in their order, round and round; their early part is used
+    speech_colour      filter of the talker, in mixture and target
+    noise_colour       filter of all noise
+    own_voice          clips of the wearer, who is close to the microphone and belongs to the target
+    own_db             active level of the wearer over that of the talker
+    own_colour         filter of the wearer
+    steps              course of the noise's level over time, by rising `at`
+    clip_db            the microphone cuts the mixture this far below its peak; 0: not at all
     """
 
     length: int
@@ -75,79 +123,15 @@ class MixRecipe:
     level_dbfs: float
     lead_in: int = 0
     name: str = ""
-
-
-def render(recipe: MixRecipe, audio: AudioCache | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """The mixture of a recipe: a pure function of the recipe and its files.
-
-    audio     where decoded files are kept from call to call (same samples with and without)
-    returns   (clean, noisy), float32 (recipe.length,) each, |noisy| and |clean| <= 0.99
-    raises    CorpusError: a file is absent or not audio
-    """
-    audio = audio or AudioCache(limit_bytes=0)
-    clean = _render_speech(recipe, audio)
-    noise = _render_noise(recipe, audio)
-    level = 10.0 ** (recipe.level_dbfs / 20.0)
-    clean *= np.float32(level / max(active_rms(clean[recipe.lead_in :]), _SILENCE_RMS))
-    noise_level = level * 10.0 ** (-recipe.snr_db / 20.0)
-    noise *= np.float32(noise_level / max(_rms(noise[recipe.lead_in :]), _SILENCE_RMS))
-    noisy = clean + noise
-    peak = max(float(np.abs(noisy).max()), float(np.abs(clean).max()))
-    if peak > _PEAK:
-        clean *= np.float32(_PEAK / peak)
-        noisy *= np.float32(_PEAK / peak)
-    return clean, noisy
-
-
-def _render_speech(recipe: MixRecipe, audio: AudioCache) -> np.ndarray:
-    stream = np.zeros(recipe.length, dtype=np.float32)
-    for clip in recipe.speech:
-        take = min(clip.length, recipe.length - clip.at)
-        piece = audio.get(clip.path)[clip.start : clip.start + take].astype(np.float32) / np.float32(32768.0)
-        edge = min(_EDGE_SAMPLES, len(piece) // 2)
-        ramp = np.linspace(0.0, 1.0, edge, dtype=np.float32)
-        piece[:edge] *= ramp
-        piece[len(piece) - edge :] *= ramp[::-1]
-        stream[clip.at : clip.at + len(piece)] += piece
-    return stream
-
-
-def _render_noise(recipe: MixRecipe, audio: AudioCache) -> np.ndarray:
-    """All noises at RMS 1, then at their relative levels; silence stays weak."""
-    stream = np.zeros(recipe.length, dtype=np.float32)
-    for clip in recipe.noise:
-        stream += _levelled(_looped(audio.get(clip.path), clip.start, recipe.length), clip.level_db)
-    for shaped in recipe.shaped:
-        stream += _levelled(shaped_noise(shaped, recipe.length), shaped.level_db)
-    return stream
-
-
-def _levelled(noise: np.ndarray, level_db: float) -> np.ndarray:
-    noise -= noise.mean()
-    noise *= np.float32(10.0 ** (level_db / 20.0) / max(_rms(noise), _SILENCE_RMS))
-    return noise
-
-
-def _looped(samples: np.ndarray, start: int, length: int) -> np.ndarray:
-    """float32 (length,) of int16 samples from `start` on, beginning anew at their end."""
-    start %= len(samples)
-    if start + length > len(samples):
-        samples = np.concatenate([samples[start:], samples[:start]])
-        start = 0
-        samples = np.tile(samples, -(-length // len(samples)))
-    return samples[start : start + length].astype(np.float32) / np.float32(32768.0)
-
-
-def shaped_noise(shaped: ShapedNoise, length: int) -> np.ndarray:
-    """float32 (length,) of Gaussian noise, amplitude falling as frequency ** -slope; without its level."""
-    white = np.random.default_rng(shaped.seed).standard_normal(length, dtype=np.float32)
-    spectrum = np.fft.rfft(white)
-    spectrum *= np.maximum(np.arange(len(spectrum), dtype=np.float32), 1.0) ** np.float32(-shaped.slope)
-    return np.asarray(np.fft.irfft(spectrum, length), dtype=np.float32)
-
-
-def _rms(samples: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(samples), dtype=np.float64))) if len(samples) else 0.0
+    speech_response: Response | None = None
+    noise_responses: tuple[Response, ...] = ()
+    speech_colour: Colour | None = None
+    noise_colour: Colour | None = None
+    own_voice: tuple[SpeechClip, ...] = ()
+    own_db: float = 0.0
+    own_colour: Colour | None = None
+    steps: tuple[Step, ...] = ()
+    clip_db: float = 0.0
 
 
 def save_recipes(path: Path | str, recipes: Iterable[MixRecipe], root: Path | str | None = None) -> None:
@@ -155,14 +139,24 @@ def save_recipes(path: Path | str, recipes: Iterable[MixRecipe], root: Path | st
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
-    lines = []
-    for recipe in recipes:
-        values = asdict(recipe)
-        for clip in (*values["speech"], *values["noise"]):
-            clip["path"] = Path(os.path.relpath(clip["path"], root) if root else clip["path"]).as_posix()
-        lines.append(json.dumps(values, separators=(",", ":")) + "\n")
+    lines = [json.dumps(_values(recipe, root), separators=(",", ":")) + "\n" for recipe in recipes]
     temporary.write_text("".join(lines), encoding="utf-8")
     os.replace(temporary, path)
+
+
+def _values(recipe: MixRecipe, root: Path | str | None) -> dict[str, Any]:
+    """The JSON of a recipe; later fields only where they say something."""
+    values = asdict(recipe)
+    for field in fields(MixRecipe):
+        if field.name not in ("lead_in", "name") and values[field.name] == field.default:
+            del values[field.name]
+    for name in _LISTS.keys() & values.keys():
+        values[name] = [
+            _rooted(part, lambda path: os.path.relpath(path, root) if root else path) for part in values[name]
+        ]
+    for name in _PARTS.keys() & values.keys():
+        values[name] = _rooted(values[name], lambda path: os.path.relpath(path, root) if root else path)
+    return values
 
 
 def load_recipes(path: Path | str, root: Path | str | None = None) -> list[MixRecipe]:
@@ -184,32 +178,50 @@ def load_recipes(path: Path | str, root: Path | str | None = None) -> list[MixRe
     return recipes
 
 
-_PARTS: dict[str, type[SpeechClip | NoiseClip | ShapedNoise]] = {
+_LISTS: dict[str, type[Any]] = {
     "speech": SpeechClip,
     "noise": NoiseClip,
     "shaped": ShapedNoise,
+    "noise_responses": Response,
+    "own_voice": SpeechClip,
+    "steps": Step,
 }
+_PARTS: dict[str, type[Any]] = {
+    "speech_response": Response,
+    "speech_colour": Colour,
+    "noise_colour": Colour,
+    "own_colour": Colour,
+}
+
+
+def _rooted(part: dict[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    """The same values with another audio path, if they have one."""
+    return {**part, "path": Path(change(part["path"])).as_posix()} if "path" in part else part
 
 
 def _recipe(value: Any, root: Path) -> MixRecipe:
     """A recipe from its JSON; raises TypeError or ValueError."""
-    own = _checked("a recipe", MixRecipe, value, leave=tuple(_PARTS))
-    for name, kind in _PARTS.items():
+    own = _checked("a recipe", MixRecipe, value, leave=(*_LISTS, *_PARTS))
+    for name in _LISTS.keys() & own.keys():
         if not isinstance(own[name], list):
             raise TypeError(f"{name} is not a list")
-        parts = [_checked(name, kind, item) for item in own[name]]
-        own[name] = tuple(
-            kind(**{**part, **({"path": str(root / part["path"])} if "path" in part else {})}) for part in parts
-        )
+        own[name] = tuple(_part(name, _LISTS[name], item, root) for item in own[name])
+    for name in _PARTS.keys() & own.keys():
+        own[name] = None if own[name] is None else _part(name, _PARTS[name], own[name], root)
     return MixRecipe(**own)
+
+
+def _part(name: str, kind: type[Any], value: Any, root: Path) -> Any:
+    return kind(**_rooted(_checked(name, kind, value), lambda path: str(root / path)))
 
 
 def _checked(what: str, kind: type[Any], value: Any, leave: tuple[str, ...] = ()) -> dict[str, Any]:
     """The fields of a dataclass, each of its type: whole numbers from 0 up, finite numbers, text."""
     names = {field.name: str(field.type) for field in fields(kind)}
-    if not isinstance(value, dict) or set(value) != set(names):
-        raise TypeError(f"{what} must be an object with {', '.join(names)}")
-    for name in names.keys() - set(leave):
+    needed = {field.name for field in fields(kind) if field.default is MISSING or field.name in ("lead_in", "name")}
+    if not isinstance(value, dict) or not needed <= value.keys() <= names.keys():
+        raise TypeError(f"{what} must be an object with {', '.join(sorted(needed))}")
+    for name in value.keys() - set(leave):
         given = value[name]
         sound = {
             "int": type(given) is int and 0 <= given < 1 << 53,

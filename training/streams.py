@@ -37,7 +37,7 @@ class Block:
     clean         float32 (streams, samples)
     x_q11         int16 (streams, frames, inputs) network input before LayerNorm's affine part
     wiener_gain   float16 (streams, frames, bins), not floored; None where the design does not apply it
-    level         float32 (streams,) RMS of the clean signal where speech is active
+    level         float32 (streams,) RMS of the clean signal where speech is active; of the mixture where there is none
     """
 
     design: Design
@@ -104,7 +104,9 @@ def block_of(recipes: list[MixRecipe], design: Design, audio: AudioCache | None 
     noisy = to_int16_grid(np.stack([pair[1] for pair in pairs]))
     x_q11, gain = front_end(noisy, design)
     applied = gain.astype(np.float16) if design.wiener_floor < 1 else None
-    return Block(design, noisy, clean, x_q11, applied, active_level(clean))
+    # Noise alone must not be lifted to where it would drown the loss of all streams that hold speech.
+    level = active_level(np.where(clean.any(axis=1, keepdims=True), clean, noisy))
+    return Block(design, noisy, clean, x_q11, applied, level)
 
 
 def render_block(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import soundfile
 
 import training.datasets
 import training.fit
+import training.safety
 from tests.signals import DATA
 from tests.training.small import recordings
 from training.__main__ import main
+from training.safety import CaseResult
 
 
 def refusal(capsys: pytest.CaptureFixture[str]) -> str:
@@ -36,6 +39,9 @@ def test_enhance_runs_the_wiener_stage_on_a_real_recording(tmp_path: Path) -> No
         ("fit --corpus {tmp}", "fit: no corpus manifest at"),
         ("evaluate --corpus {tmp}", "evaluate: no corpus manifest at"),
         ("evaluate --corpus {tmp} -o {tmp}", "it is a folder"),
+        ("safety --corpus {tmp}", "safety: no corpus manifest at"),
+        ("safety --corpus {tmp} -o {tmp}", "it is a folder"),
+        ("safety --corpus {tmp} --model {data}/noisy.wav", "safety: "),
         ("fit --corpus {tmp} --student {tmp}", "it is a folder"),
         ("fit --corpus {tmp} --minutes -1", "a budget of -1 minutes"),
         ("fit --corpus {tmp} --minutes nan", "a budget of nan minutes"),
@@ -102,3 +108,15 @@ def test_stopping_by_hand_is_not_an_error_with_a_traceback(
     monkeypatch.setattr(training.datasets, "load_manifest", stop)
     assert main(["fit"]) == 130
     assert refusal(capsys) == "stapes: fit: stopped\n"
+
+
+@pytest.mark.parametrize(("flags", "code"), [([], 0), (["--check"], 1)])
+def test_safety_tells_a_missed_limit_and_fails_only_where_it_is_asked_to(
+    flags: list[str], code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    harmed = CaseResult("clean 30 dB somebody", {"pesq_wb_in": 4.4, "pesq_wb_out": 3.2})
+    monkeypatch.setattr(training.datasets, "load_manifest", lambda *_: recordings())
+    monkeypatch.setattr(training.safety, "measure_safety", lambda *_: [harmed])
+    assert main(["safety", "-o", str(tmp_path / "safety.json"), *flags]) == code
+    assert "3.2" in capsys.readouterr().out
+    assert json.loads((tmp_path / "safety.json").read_text())["cases"][0]["missed"] == ["pesq_wb_out 3.2 < 4"]

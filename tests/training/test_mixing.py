@@ -23,7 +23,8 @@ from training.mixing import (
     render,
     save_recipes,
 )
-from training.recipes import NoiseClip, ShapedNoise, SpeechClip, shaped_noise
+from training.recipes import NoiseClip, ShapedNoise, SpeechClip
+from training.rendering import shaped_noise
 
 LENGTH = 4 * RATE_HZ
 Make = Callable[..., Path]

@@ -11,8 +11,9 @@ import torch
 from tests.training.small import recordings
 from training.designs import DEFAULT, SEED, Design
 from training.frontend import OverlapAdd
-from training.mixing import RecordingPool
-from training.streams import Block, BlockProducer, BlockSettings, active_level, chunks, render_block
+from training.mixing import RecordingPool, draw_recipe
+from training.recipes import ShapedNoise
+from training.streams import Block, BlockProducer, BlockSettings, active_level, block_of, chunks, render_block
 
 SETTINGS = BlockSettings(streams=2, seconds=2.0, seed=3, design=SEED)
 HOP = SEED.hop
@@ -75,3 +76,13 @@ def test_the_active_level_leaves_pauses_out_and_has_a_floor() -> None:
     clean = np.zeros((2, 100 * HOP), np.float32)
     clean[0, : 25 * HOP] = 0.5
     np.testing.assert_allclose(active_level(clean), [0.5, 1e-4], rtol=1e-6)
+
+
+def test_noise_alone_counts_at_its_own_level() -> None:
+    rows = recordings()
+    recipe = replace(
+        draw_recipe(np.random.default_rng(0), rows, 2 * 16000), speech=(), noise=(), shaped=(ShapedNoise(1, 0.0, 0.0),)
+    )
+    block = block_of([recipe], SETTINGS.design)
+    assert not block.clean.any()
+    np.testing.assert_allclose(block.level, np.sqrt(np.square(block.noisy).mean(axis=1)), rtol=0.02)
