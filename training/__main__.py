@@ -95,6 +95,7 @@ def _fit_door(parser: argparse.ArgumentParser) -> None:
     add("--patience", type=int, default=0, help="stop after so many validations without a better one (0: never)")
     add("--seed", type=int, default=0, help="initial weights and mixtures (%(default)s)")
     add("--threads", type=at_least_one, default=1, help="threads of torch (%(default)s)")
+    add("--mix", choices=("plain", "augmented"), default="augmented", help="mixtures to learn from (%(default)s)")
     add("--quantized", action="store_true", help="round as the device does; with --start-from of a float run")
     add("--resume", action="store_true", help="go on from the checkpoint in --folder")
     add("--start-from", type=named_path, help="begin with the weights of another run's checkpoint")
@@ -128,6 +129,7 @@ def _fit_settings(arguments: argparse.Namespace, ranks: int) -> FitSettings:
     return FitSettings(
         design=arguments.design,
         hidden=arguments.hidden,
+        mix=arguments.mix,
         quantized=arguments.quantized,
         ranks=ranks,
         loss=arguments.loss,

@@ -41,7 +41,7 @@ from training.runs import (
     write_log,
     write_plot,
 )
-from training.settings import BUDGET, FitSettings, Progress
+from training.settings import BUDGET, MIXES, FitSettings, Progress
 from training.streams import Block, BlockProducer, BlockSettings, Chunk, chunks, render_block
 from training.student import Student, shape_for
 
@@ -235,7 +235,8 @@ def fit(
         0,
     )
     blocks = BlockSettings(settings.streams, settings.seconds, settings.seed, design=settings.front_end)
-    with BlockProducer(recordings, blocks, stride=world.size) as producer, Report(quiet=not world.leads) as report:
+    mix = MIXES[settings.mix]
+    with BlockProducer(recordings, blocks, mix, stride=world.size) as producer, Report(quiet=not world.leads) as report:
         _run(trainer, producer, validation, folder, report)
     if not world.leads:
         return trainer

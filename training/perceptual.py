@@ -73,9 +73,9 @@ class PerceptualLoss(nn.Module):
         exponent: float = 0.5,
         complex_share: float = 0.5,
         spectral: float = 1.0,
-        snr: float = 0.02,
-        loudness: float = 0.5,
-        intelligibility: float = 0.3,
+        snr: float = 0.03,
+        loudness: float = 1.0,
+        intelligibility: float = 0.5,
     ) -> None:
         super().__init__()
         self.exponent, self.complex_share = exponent, complex_share

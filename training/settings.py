@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from training.designs import Design, design_named
 from training.files import RunError
 from training.losses import LOSSES
+from training.mixing import AUGMENTED, PLAIN
 
+MIXES = {"plain": PLAIN, "augmented": AUGMENTED}
 SCHEDULES = ("cosine", "plateau")
 _LONGEST_WINDOW = {"perceptual": 6400, "compressed": 512, "seed": 512}  # samples that a loss must see at once
 BUDGET = ("blocks", "minutes", "patience", "checkpoint_minutes")
@@ -20,6 +22,7 @@ class FitSettings:
     """Everything that decides a run; saved with it.
 
     design              name of the front end; hidden: units of each GRU layer
+    mix                 which mixtures to draw: plain or augmented
     quantized           the forward pass rounds as the device does
     ranks               processes that train together, each on blocks of its own
     blocks, minutes     budget: whichever is reached first ends the run, and the cosine ends with it; 0 = not set
@@ -31,6 +34,7 @@ class FitSettings:
 
     design: str = "default"
     hidden: int = 120
+    mix: str = "augmented"
     quantized: bool = False
     ranks: int = 1
     loss: str = "perceptual"
@@ -66,6 +70,8 @@ class FitSettings:
             raise RunError(f"{self.streams} streams: their number must be above 0")
         if self.patience < 0 or not 0 <= self.seed < 1 << 32:
             raise RunError(f"patience {self.patience}, seed {self.seed}: neither may be below 0, nor the seed 2^32")
+        if self.mix not in MIXES:
+            raise RunError(f"unknown mixtures '{self.mix}': choose one of {', '.join(MIXES)}")
         if not 4 <= self.hidden <= 1024:
             raise RunError(f"{self.hidden} hidden units: choose 4 to 1024")
         least = self.front_end.init_frames + 1 + _LONGEST_WINDOW[self.loss] // self.front_end.hop
