@@ -66,6 +66,8 @@ def _parser(door: Sequence[str]) -> Parser:
     if list(door) == ["corpus"]:
         _corpus_door(corpus)
     _fit_door(doors.add_parser("fit", help="train the student and write build/student.npz"))
+    _model_door(doors.add_parser("model", help="train a shipped model by its recipe, stage by stage"))
+    _ablate_door(doors.add_parser("ablate", help="train every front end on the same mixtures and compare"))
     _evaluate_door(doors.add_parser("evaluate", help="score systems on the test split"))
     _safety_door(doors.add_parser("safety", help="does the device do harm? clean speech, own voice, music, minutes"))
     _enhance_door(doors.add_parser("enhance", help="run the float student on a file"))
@@ -120,6 +122,54 @@ def _fit(arguments: argparse.Namespace) -> int:
         if here.leads:
             hand_off(arguments.folder, arguments.student, recordings)
             print(f"wrote {arguments.student}")
+    return 0
+
+
+def _model_door(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("name", help="a recipe of training/models: base, compact")
+    add_dataset_arguments(parser)
+    add("--folder", type=named_path, help="checkpoints of the stages (build/models/NAME)")
+    add("--student", type=named_path, help="where the result goes (build/NAME/student.npz)")
+    parser.set_defaults(run=_model)
+
+
+def _model(arguments: argparse.Namespace) -> int:
+    import torch
+
+    from training.model import stages, train
+
+    stages(arguments.name)  # an unknown name is refused before the corpus is read
+    torch.set_flush_denormal(True)
+    torch.set_num_threads(1)
+    student = arguments.student or Path("build") / arguments.name / "student.npz"
+    refuse_folder(student)
+    folder = arguments.folder or Path("build/models") / arguments.name
+    train(arguments.name, recordings_from_arguments(arguments), folder, student)
+    print(f"wrote {student}")
+    return 0
+
+
+def _ablate_door(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add_dataset_arguments(parser)
+    add("--blocks", type=at_least_one, default=20, help="blocks that each front end is trained on (%(default)s)")
+    add("--hidden", type=at_least_one, default=120, help="units of each GRU layer (%(default)s)")
+    add("--only", nargs="+", help="names of front ends (all)")
+    add("--folder", type=named_path, default=Path("build/ablation"), help="runs and result.json (%(default)s)")
+    parser.set_defaults(run=_ablate)
+
+
+def _ablate(arguments: argparse.Namespace) -> int:
+    import torch
+
+    from training.ablate import ablate, print_table
+
+    torch.set_flush_denormal(True)
+    torch.set_num_threads(1)
+    recordings = recordings_from_arguments(arguments)
+    print_table(ablate(recordings, arguments.blocks, arguments.hidden, arguments.folder, arguments.only))
+    print(f"wrote {arguments.folder / 'result.json'}")
     return 0
 
 

@@ -68,7 +68,8 @@ class Trainer:
         self.design = settings.front_end
         self.student = Student(shape_for(self.design, settings.hidden))
         self.network: nn.Module = QuantizedStudent(self.student) if settings.quantized else self.student
-        self.loss = make_loss(settings.loss)
+        weights = (settings.snr_weight, settings.loudness_weight, settings.intelligibility_weight)
+        self.loss = make_loss(settings.loss, *weights)
         self.overlap_add = OverlapAdd(self.design)
         self.optimizer = torch.optim.AdamW(
             self.student.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay

@@ -102,18 +102,17 @@ class SeedLoss(nn.Module):
         return (enhanced - clean).abs().mean() + self.spectral_weight * spectral / len(self.sizes)
 
 
-def make_loss(name: str) -> nn.Module:
+def make_loss(name: str, *weights: float) -> nn.Module:
     """The loss called `name`, one of LOSSES.
 
+    weights  of SNR, loudness and intelligibility, for `perceptual`; the defaults where none is given
     raises   ValueError: unknown name
     """
     from training.perceptual import PerceptualLoss
 
-    kinds: dict[str, type[nn.Module]] = {
-        "perceptual": PerceptualLoss,
-        "compressed": CompressedLoss,
-        "seed": SeedLoss,
-    }
+    if name == "perceptual":
+        return PerceptualLoss(*weights)
+    kinds: dict[str, type[nn.Module]] = {"compressed": CompressedLoss, "seed": SeedLoss}
     if name in kinds:
         return kinds[name]()
     raise ValueError(f"unknown loss '{name}': choose one of {', '.join(LOSSES)}")

@@ -58,8 +58,8 @@ class PerceptualLoss(nn.Module):
     more weighted by how much was added instead of taken away. The correlation term follows ESTOI: envelopes over
     384 ms, each segment normalised along time, then along frequency.
 
-    exponent, complex_share       of the compressed spectra
-    spectral, snr, loudness, intelligibility   weights of the terms
+    snr, loudness, intelligibility   weights of the terms beside the compressed spectra, whose weight is 1
+    exponent, complex_share          of the compressed spectra
     source   Braun & Tashev 2021; Martin-Donas et al. 2018 (PMSQE); Jensen & Taal 2016 (ESTOI); ITU-T P.862
     """
 
@@ -70,16 +70,15 @@ class PerceptualLoss(nn.Module):
 
     def __init__(
         self,
-        exponent: float = 0.5,
-        complex_share: float = 0.5,
-        spectral: float = 1.0,
         snr: float = 0.03,
         loudness: float = 1.0,
         intelligibility: float = 0.5,
+        exponent: float = 0.5,
+        complex_share: float = 0.5,
     ) -> None:
         super().__init__()
         self.exponent, self.complex_share = exponent, complex_share
-        self.spectral, self.snr, self.loudness, self.intelligibility = spectral, snr, loudness, intelligibility
+        self.snr, self.loudness, self.intelligibility = snr, loudness, intelligibility
         window = torch.hann_window(_SIZE)
         edges = _bark_edges_hz()
         quiet_db = threshold_db(np.sqrt(np.maximum(edges[:-1], 20.0) * edges[1:]))
@@ -99,7 +98,7 @@ class PerceptualLoss(nn.Module):
         with torch.no_grad():
             target, target_power = self._spectrum(clean)
         return (
-            self.spectral * self._compressed(spectrum, power, target, target_power)
+            self._compressed(spectrum, power, target, target_power)
             + self.loudness * self._disturbance(power, target_power)
             + self.intelligibility * (1 - self._correlation(power, target_power))
             - self.snr * snr_db(enhanced, clean)

@@ -22,6 +22,7 @@ class FitSettings:
     """Everything that decides a run; saved with it.
 
     design              name of the front end; hidden: units of each GRU layer
+    *_weight            of the terms of the perceptual loss
     mix                 which mixtures to draw: plain or augmented
     quantized           the forward pass rounds as the device does
     ranks               processes that train together, each on blocks of its own
@@ -38,6 +39,9 @@ class FitSettings:
     quantized: bool = False
     ranks: int = 1
     loss: str = "perceptual"
+    snr_weight: float = 0.03
+    loudness_weight: float = 1.0
+    intelligibility_weight: float = 0.5
     schedule: str = "cosine"
     learning_rate: float = 3e-3
     weight_decay: float = 1e-4
