@@ -1,0 +1,130 @@
+"""Where pure per-item work runs: in this process, in a pool of local processes, or on a Dask cluster.
+
+Dask and not Ray for the cluster: Dask distributed is pure Python and small, it runs on loopback without a daemon, and
+it joins a running scheduler by nothing but its address. Ray brings compiled servers of its own and a fixed set of their
+versions, for scheduling that independent items of seconds do not need.
+
+A worker elsewhere reads the same files: the corpus and the models must be at the same paths there.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import re
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any, Protocol, TypeVar
+
+from training.files import RunError
+from training.workers import start_worker
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_CONNECT_SECONDS = 10
+_ADDRESS = re.compile(r"(?:(?:tcp|tls)://)?[\w.\-\[\]:]+:\d+")
+
+
+class Engine(Protocol):
+    """Runs a function over items; results come as they complete, in any order, so they name what they are of."""
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """Yield `function(item)` of every item; both must pickle.
+
+        raises   what `function` raises; RunError: a worker died
+        """
+        ...
+
+
+class Serial:
+    """This process, one item after the other: for one job, and to look inside."""
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """See `Engine.map`."""
+        return map(function, items)
+
+
+class LocalPool:
+    """`jobs` fresh processes on this machine, one thread each."""
+
+    def __init__(self, pool: ProcessPoolExecutor) -> None:
+        self._pool = pool
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """See `Engine.map`."""
+        try:
+            for future in as_completed([self._pool.submit(function, item) for item in items]):
+                yield future.result()
+        except BrokenProcessPool:
+            raise RunError("a worker process died, perhaps for want of memory; the same command goes on") from None
+
+
+class Dask:
+    """The workers of a Dask scheduler."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """See `Engine.map`."""
+        from distributed import CancelledError, KilledWorker
+        from distributed import as_completed as completed
+
+        futures = self._client.map(function, list(items), pure=False)
+        try:
+            for _, result in completed(futures, with_results=True):
+                yield result
+        except (KilledWorker, CancelledError, OSError):
+            raise RunError("the Dask workers died or went away; the same command goes on") from None
+        finally:
+            self._client.cancel(futures)
+
+
+@contextmanager
+def open_engine(name: str, jobs: int) -> Iterator[Engine]:
+    """The engine behind `local`, `dask` (processes on loopback) or `dask://HOST:PORT` (a running scheduler).
+
+    jobs     processes to start, at least 1; a running scheduler has its own
+    raises   RunError: an unknown name, Dask is not installed, or nobody answers at the address
+    """
+    if name == "local" and jobs == 1:
+        yield Serial()
+    elif name == "local":
+        pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), start_worker)
+        try:
+            yield LocalPool(pool)
+        finally:
+            pool.shutdown(cancel_futures=True)
+    elif name == "dask" or (_ADDRESS.fullmatch(name.removeprefix("dask://")) and name.startswith("dask://")):
+        with _dask_client(name.removeprefix("dask").removeprefix("://"), jobs) as client:
+            yield Dask(client)
+    else:
+        raise RunError(f"unknown engine '{name}': local, dask or dask://HOST:PORT")
+
+
+@contextmanager
+def _dask_client(address: str, jobs: int) -> Iterator[Any]:
+    if find_spec("distributed") is None:
+        raise RunError('Dask is not installed: pip install -e ".[cluster]"')
+    import dask
+    from distributed import Client, LocalCluster
+
+    with dask.config.set({"distributed.comm.timeouts.connect": _CONNECT_SECONDS}):
+        if address:
+            try:
+                client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
+            except (OSError, ValueError) as error:
+                raise RunError(f"no Dask scheduler at {address}: {str(error).splitlines()[0]}") from None
+            with client:
+                yield client
+        else:
+            # No dashboard: it would want bokeh, and a port.
+            options: dict[str, Any] = {"host": "127.0.0.1", "dashboard_address": None, "silence_logs": 50}
+            with (
+                LocalCluster(n_workers=jobs, threads_per_worker=1, processes=True, **options) as cluster,
+                Client(cluster, set_as_default=False) as client,
+            ):
+                yield client
