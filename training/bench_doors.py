@@ -6,9 +6,13 @@ import argparse
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from training.datasets import add_dataset_arguments, recordings_from_arguments
 from training.files import RunError, named_path, refuse_folder
+
+if TYPE_CHECKING:
+    from training.evaluate import Settings
 
 EVALUATION = Path("build/evaluation.json")
 CACHE = Path("build/evaluation_cache")
@@ -65,7 +69,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     refuse_folder(arguments.output)
     recordings = recordings_from_arguments(arguments)
     specs, absent = choose(arguments.systems, arguments.model, arguments.student)
-    settings, notes = _settings(arguments, [spec.name for spec in specs])
+    settings, notes = settings_of(arguments, [spec.name for spec in specs])
     for line in (*absent, *notes):
         print(f"stapes: evaluate: {line}", file=sys.stderr)
     if not specs:
@@ -81,7 +85,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _settings(arguments: argparse.Namespace, names: list[str]):  # type: ignore[no-untyped-def]
+def settings_of(arguments: argparse.Namespace, names: list[str]) -> tuple[Settings, list[str]]:
     """Settings of the bench, and a line for each metric that is left out."""
     from training.evaluate import Settings
     from training.hearing import missing_hearing

@@ -202,7 +202,9 @@ def tasks_of(
 
     The quick metrics of all systems come first, pair by pair; then N3 at +5 dB; then the other audiograms and SNRs.
     """
-    quick, first, rest = [], [], []
+    quick: list[Task] = []
+    first: list[Task] = []
+    rest: list[Task] = []
     for facts in systems:
         for _, group in groupby(mixtures, key=lambda mixture: mixture.pair):
             pair = tuple(group)

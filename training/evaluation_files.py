@@ -32,6 +32,10 @@ COLUMNS = {
     "hasqi_n3_5db": ("HASQI N3", 3),
 }
 """Metric of a system's row -> heading and digits, in every table."""
+FACTS = ("system", "latency, ms", "params", "MMAC/s", "instr/hop")
+"""Headings of what a system is, before its scores."""
+_WIDE = 150
+"""Columns of the table where no terminal says how many there are."""
 
 
 @dataclass(frozen=True)
@@ -153,13 +157,17 @@ def _csv(lines: Sequence[Sequence[object]]) -> str:
 def print_table(result: dict[str, Any], console: Console | None = None) -> None:
     """Means per system with half the width of their interval, then what integers lose."""
     console = console or Console()
+    if not console.is_terminal:
+        console.width = max(console.width, _WIDE)
     rows = result["systems"]
     shown = [name for name in COLUMNS if any(row.get(name) is not None for row in rows)]
     table = Table(title="means over all mixtures (HASPI, HASQI: +5 dB), ± half of the 95 % interval over pairs")
-    for heading in ("system", "latency", "params", "MMAC/s", "instr/hop", *(COLUMNS[name][0] for name in shown)):
-        table.add_column(heading, no_wrap=True, justify="left" if heading == "system" else "right")
+    for heading in (*FACTS, *(COLUMNS[name][0] for name in shown)):
+        table.add_column(
+            heading.replace(", ", "\n"), overflow="fold", justify="left" if heading == "system" else "right"
+        )
     for row in rows:
-        facts = (f"{row['latency_ms']:g} ms", *map(short_number, (row["params"], row["mmac_per_s"])))
+        facts = (f"{row['latency_ms']:g}", *map(short_number, (row["params"], row["mmac_per_s"])))
         instructions = short_number(row["instructions_per_hop"])
         table.add_row(row["system"], *facts, instructions, *(cell_of(row, name) for name in shown))
     console.print(table)

@@ -105,7 +105,7 @@ def fingerprint(system: System) -> str:
     changed comment is not. Output is compared on the int16 grid: float systems differ in last bits between processors.
     """
     probe = _probe()
-    output = system(probe, probe / 2)
+    output = system(probe, probe * np.float32(0.5))
     pcm = np.clip(np.rint(output * 32768), -32768, 32767).astype("<i2")
     facts = "\0".join((system.name, system.identity(), f"{system.latency_ms:g}"))
     return hashlib.sha256(facts.encode() + b"\0" + pcm.tobytes()).hexdigest()[:16]
@@ -125,6 +125,11 @@ def _probe() -> Audio:
 def to_pcm(audio: Audio) -> NDArray[np.int16]:
     """Float samples, 1.0 = full scale, as int16, saturated."""
     return np.clip(np.rint(audio * 32768), -32768, 32767).astype(np.int16)
+
+
+def from_pcm(pcm: NDArray[np.int16]) -> Audio:
+    """int16 samples as float32, 1.0 = full scale."""
+    return pcm.astype(np.float32) / np.float32(32768)
 
 
 def frames_of(audio: NDArray[Any], size: int) -> Iterator[NDArray[Any]]:

@@ -10,7 +10,7 @@ from firmware_sim.contract import DEFAULT_PROFILE, PROFILES, SAMPLE_RATE_HZ, Con
 from firmware_sim.cost import Recorder
 from firmware_sim.frame_loop import FrameLoop
 from firmware_sim.graph import Graph
-from training.zoo.base import Audio, System, to_pcm
+from training.zoo.base import Audio, System, from_pcm, to_pcm
 
 _COUNTED_HOPS = 40
 """Hops of noise whose operations are counted: more than the noise initialisation lasts, in any profile so far."""
@@ -45,8 +45,7 @@ class Device(System):
         delay = self._profile.stream_delay_samples
         pcm = np.pad(to_pcm(noisy), ((0, 0), (0, delay)))
         loop = FrameLoop(self._profile, self._graph, streams=len(pcm))
-        enhanced: Audio = loop.process(pcm)[:, delay:] / np.float32(32768)
-        return enhanced
+        return from_pcm(loop.process(pcm)[:, delay:])
 
 
 def counted(graph: Graph) -> tuple[int, int]:

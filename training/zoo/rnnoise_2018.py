@@ -48,10 +48,10 @@ class RnNoise2018(System):
 
     def process(self, audio: Audio) -> Audio:
         """See `System.process`."""
-        scaled = np.pad(audio * 32768, (0, -len(audio) % _FRAME)).astype("<f4")
+        scaled = np.pad(audio * 32768, (0, -len(audio) % _FRAME)).astype(np.float32)
         command = ["node", str(_SCRIPT), str(self._folder / "dist")]
         try:
             ended = subprocess.run(command, input=scaled.tobytes(), capture_output=True, check=True, timeout=_SECONDS)
         except (OSError, subprocess.SubprocessError) as error:
             raise RunError(f"{self.name} failed in node: {type(error).__name__}") from None
-        return np.frombuffer(ended.stdout, "<f4") / np.float32(32768)
+        return np.frombuffer(ended.stdout, np.float32) / np.float32(32768)

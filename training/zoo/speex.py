@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.zoo.base import Audio, System, frames_of, to_pcm
+from training.zoo.base import Audio, System, frames_of, from_pcm, to_pcm
 
 _FRAME = 256
 
@@ -23,4 +23,4 @@ class Speex(System):
 
         suppressor = NoiseSuppression.create(_FRAME, self.rate_hz)
         frames = [suppressor.process(frame.tobytes()) for frame in frames_of(to_pcm(audio), _FRAME)]
-        return np.frombuffer(b"".join(frames), np.int16) / np.float32(32768)
+        return from_pcm(np.frombuffer(b"".join(frames), np.int16))
