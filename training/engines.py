@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, Protocol, TypeVar
 
 from training.files import RunError
-from training.workers import start_worker
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -83,17 +83,37 @@ class Dask:
             self._client.cancel(futures)
 
 
+def in_order(engine: Engine, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Results in the order of the items, each as soon as all before it are there; raises as `Engine.map`."""
+    waiting: dict[int, Result] = {}
+    place = 0
+    for index, result in engine.map(partial(_with_place, function), enumerate(items)):
+        waiting[index] = result
+        while place in waiting:
+            yield waiting.pop(place)
+            place += 1
+
+
+def _with_place(function: Callable[[Item], Result], placed: tuple[int, Item]) -> tuple[int, Result]:
+    place, item = placed
+    return place, function(item)
+
+
 @contextmanager
-def open_engine(name: str, jobs: int) -> Iterator[Engine]:
+def open_engine(name: str, jobs: int, start: Callable[[], None] | None = None) -> Iterator[Engine]:
     """The engine behind `local`, `dask` (processes on loopback) or `dask://HOST:PORT` (a running scheduler).
 
     jobs     processes to start, at least 1; a running scheduler has its own
+    start    called first in every local process; by default `workers.start_worker`, which brings torch
     raises   RunError: an unknown name, Dask is not installed, or nobody answers at the address
     """
     if name == "local" and jobs == 1:
         yield Serial()
     elif name == "local":
-        pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), start_worker)
+        if start is None:
+            from training.workers import start_worker as start
+        # Spawned: a forked child would inherit the locks of a progress display.
+        pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), start)
         try:
             yield LocalPool(pool)
         finally:

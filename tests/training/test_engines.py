@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import distributed
 import pytest
 
-from training.engines import open_engine
+from training.engines import in_order, open_engine
 from training.files import RunError
 
 _PATIENCE_S = 120
@@ -41,6 +43,17 @@ def test_two_workers_share_the_work_and_give_every_result_once(engine: str, tmp_
     assert len(processes) == 2
     assert os.getpid() not in processes
     assert {path.name for path in tmp_path.iterdir()} == {str(process) for process in processes}
+
+
+class _Backwards:
+    """An engine whose last item is the first to complete."""
+
+    def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+        return map(function, reversed(list(items)))
+
+
+def test_results_can_be_had_in_the_order_of_the_items() -> None:
+    assert list(in_order(_Backwards(), abs, [-3, -1, -2])) == [3, 1, 2]
 
 
 def test_one_job_is_this_process() -> None:
