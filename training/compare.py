@@ -39,9 +39,6 @@ def ranked(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def plot(rows: list[dict[str, Any]], path: Path) -> None:
     """One panel for each quality and cost, a labelled point a system with its 95 % interval; raises RunError."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     from matplotlib.figure import Figure
 
     shown = [name for name in QUALITY if any(row.get(name) is not None for row in rows)]

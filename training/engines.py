@@ -4,11 +4,13 @@ Dask and not Ray for the cluster: Dask distributed is pure Python and small, it 
 it joins a running scheduler by nothing but its address. Ray brings compiled servers of its own and a fixed set of their
 versions, for scheduling that independent items of seconds do not need.
 
-A worker elsewhere reads the same files: the corpus and the models must be at the same paths there.
+A worker elsewhere reads the same files: the corpus and the models must be at the same paths there, and so must this
+repository, with the working folder in it.
 """
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +21,7 @@ from functools import partial
 from importlib.util import find_spec
 from typing import Any, Protocol, TypeVar
 
+from firmware_sim.reading import one_line
 from training.files import RunError
 
 Item = TypeVar("Item")
@@ -72,12 +75,13 @@ class Dask:
         """See `Engine.map`."""
         from distributed import CancelledError, KilledWorker
         from distributed import as_completed as completed
+        from distributed.comm import CommClosedError
 
         futures = self._client.map(function, list(items), pure=False)
         try:
             for _, result in completed(futures, with_results=True):
                 yield result
-        except (KilledWorker, CancelledError, OSError):
+        except (KilledWorker, CancelledError, CommClosedError):
             raise RunError("the Dask workers died or went away; the same command goes on") from None
         finally:
             self._client.cancel(futures)
@@ -129,22 +133,20 @@ def open_engine(name: str, jobs: int, start: Callable[[], None] | None = None) -
 def _dask_client(address: str, jobs: int) -> Iterator[Any]:
     if find_spec("distributed") is None:
         raise RunError('Dask is not installed: pip install -e ".[cluster]"')
-    import dask
     from distributed import Client, LocalCluster
 
-    with dask.config.set({"distributed.comm.timeouts.connect": _CONNECT_SECONDS}):
-        if address:
-            try:
-                client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
-            except (OSError, ValueError) as error:
-                raise RunError(f"no Dask scheduler at {address}: {str(error).splitlines()[0]}") from None
-            with client:
-                yield client
-        else:
-            # No dashboard: it would want bokeh, and a port.
-            options: dict[str, Any] = {"host": "127.0.0.1", "dashboard_address": None, "silence_logs": 50}
-            with (
-                LocalCluster(n_workers=jobs, threads_per_worker=1, processes=True, **options) as cluster,
-                Client(cluster, set_as_default=False) as client,
-            ):
-                yield client
+    if address:
+        try:
+            client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise RunError(f"no Dask scheduler at {address}: {one_line(error)}") from None
+        with client:
+            yield client
+        return
+    # No dashboard: it would want bokeh, and a port.
+    options: dict[str, Any] = {"host": "127.0.0.1", "dashboard_address": None, "silence_logs": logging.CRITICAL}
+    with (
+        LocalCluster(n_workers=jobs, threads_per_worker=1, processes=True, **options) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client

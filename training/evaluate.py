@@ -18,6 +18,7 @@ import numpy as np
 
 from firmware_sim.contract import ContractError
 from firmware_sim.graph import GraphError
+from firmware_sim.reading import one_line
 from training import metrics
 from training.audio import AudioCache
 from training.datasets import CorpusError, Recording
@@ -144,7 +145,7 @@ def _failure(system: str, where: str, error: Exception) -> Exception:
     """What a foreign package raises may be anything, and is told in one line; our own errors are lines already."""
     if isinstance(error, (RunError, CorpusError, GraphError, ContractError)):
         return error
-    return RunError(f"{system} failed on {where}: {type(error).__name__}: {str(error).strip().splitlines()[:1]}")
+    return RunError(f"{system} failed on {where}: {type(error).__name__}: {one_line(error)}")
 
 
 def score(metric_set: str, clean: metrics.Audio, processed: metrics.Audio) -> Values:

@@ -34,6 +34,7 @@ COLUMNS = {
 """Metric of a system's row -> heading and digits, in every table."""
 FACTS = ("system", "latency, ms", "params", "MMAC/s", "instr/hop")
 """Headings of what a system is, before its scores."""
+_NEEDED = {"system", "latency_ms", "params", "mmac_per_s", "instructions_per_hop", "ci95"}
 _WIDE = 150
 """Columns of the table where no terminal says how many there are."""
 
@@ -95,7 +96,11 @@ def read_evaluation(path: Path) -> dict[str, Any]:
     if not isinstance(result, dict) or (result.get("format"), result.get("version")) != (FORMAT, VERSION):
         raise RunError(f"{path} is not a {FORMAT} v{VERSION}: make one with `python -m training evaluate`")
     rows = result.get("systems")
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) and "system" in row for row in rows):
+    if (
+        not isinstance(rows, list)
+        or not rows
+        or not all(isinstance(row, dict) and row.keys() >= _NEEDED for row in rows)
+    ):
         raise RunError(f"{path} lists no systems: make one with `python -m training evaluate`")
     return result
 
@@ -171,7 +176,7 @@ def print_table(result: dict[str, Any], console: Console | None = None) -> None:
         instructions = short_number(row["instructions_per_hop"])
         table.add_row(row["system"], *facts, instructions, *(cell_of(row, name) for name in shown))
     console.print(table)
-    for loss in result["integer_loss"]:
+    for loss in result.get("integer_loss", []):
         console.print(loss_line(loss), soft_wrap=True, highlight=False, markup=False)
 
 
@@ -189,9 +194,9 @@ def short_number(value: float | None) -> str:
     """198979 -> 199k; a dash for None."""
     if value is None:
         return "–"
-    for limit, unit in ((1e6, "M"), (1e4, "k")):
-        if value >= limit:
-            return f"{value / {'M': 1e6, 'k': 1e3}[unit]:.3g}{unit}"
+    for scale, unit in ((1e6, "M"), (1e3, "k")):
+        if value >= scale:
+            return f"{value / scale:.3g}{unit}"
     return f"{value:.3g}"
 
 

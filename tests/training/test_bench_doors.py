@@ -10,6 +10,7 @@ import pytest
 import training.datasets
 import training.hearing
 import training.metrics
+import training.zoo
 from tests.training.small import recordings, student_file
 from training import bench_doors
 from training.__main__ import main

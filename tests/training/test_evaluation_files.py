@@ -121,7 +121,7 @@ def test_the_table_tells_what_the_file_does(written: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(None, "–"), (8.7, "8.7"), (2130.0, "2.13e+03"), (198_979, "199k"), (2_850_000, "2.85M")]
+    ("value", "text"), [(None, "–"), (8.7, "8.7"), (2130.0, "2.13k"), (198_979, "199k"), (2_850_000, "2.85M")]
 )
 def test_numbers_are_short(value: float | None, text: str) -> None:
     assert short_number(value) == text

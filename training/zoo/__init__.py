@@ -79,8 +79,12 @@ def make(spec: Spec) -> System:
     if spec.name in ORACLES:
         return OracleMask(spec.name, ORACLES[spec.name])
     if spec.name not in PEERS:
-        raise RunError(f"unknown system '{spec.name}': choose among {', '.join(NAMES)}")
+        raise _unknown(spec.name)
     return PEERS[spec.name]()
+
+
+def _unknown(name: str) -> RunError:
+    return RunError(f"unknown system '{name}': choose among {', '.join(NAMES)}")
 
 
 def choose(
@@ -98,6 +102,8 @@ def choose(
         names = ["noisy", "wiener", "wiener-float"] if named else list(NAMES)
     found, absent = [], []
     for name in dict.fromkeys(names):
+        if name not in NAMES:
+            raise _unknown(name)
         path = MODELS.get(name) or STUDENTS.get(name)
         if path is not None and not path.is_file():
             absent.append(f"{name} is left out: {path} is not there")

@@ -41,7 +41,7 @@ def test_a_file_of_the_command_line_stands_beside_the_classical_systems(tmp_path
     assert choose(["noisy", "noisy"], model)[0] == [Spec("noisy"), Spec("device", model)]
 
 
-@pytest.mark.parametrize("name", ["nobody", ""])
+@pytest.mark.parametrize("name", ["nobody", "", "device"])
 def test_an_unknown_name_is_refused_with_the_known_ones(name: str) -> None:
     with pytest.raises(RunError, match=f"unknown system '{name}': choose among noisy, wiener"):
         choose([name])
