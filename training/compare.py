@@ -13,7 +13,7 @@ from training.files import RunError, write_whole
 
 PLOT = "leaderboard.png"
 AXES = {"latency_ms": "latency, ms", "mmac_per_s": "million MAC a second", "params": "parameters"}
-"""Costs of the plot's panels; a system without one (nothing is learned) stands at the left edge."""
+"""Costs of the plot's panels; a system that has learned nothing stands at zero."""
 QUALITY = ("pesq_wb", "estoi", "haspi_n3_5db")
 _LOGARITHMIC = ("mmac_per_s", "params")
 
@@ -59,7 +59,8 @@ def _panel(panel: Any, rows: list[dict[str, Any]], cost: str, quality: str) -> N
         panel.set_xscale("symlog", linthresh=least, linscale=0.3)
     for row, value in zip(rows, costs, strict=True):
         mean = row.get(quality)
-        if mean is None:
+        unknown = row.get(cost) is None and row.get("params") is not None
+        if mean is None or unknown:
             continue
         interval = row.get("ci95", {}).get(quality)
         # Rounding may leave a mean a last digit outside of its interval; bars have no negative length.
@@ -69,4 +70,5 @@ def _panel(panel: Any, rows: list[dict[str, Any]], cost: str, quality: str) -> N
         panel.annotate(row["system"], (value, mean), (4, 3), textcoords="offset points", fontsize=7)
     panel.set_xlabel(AXES[cost])
     panel.set_ylabel(COLUMNS[quality][0])
+    panel.margins(x=0.16)  # room for the names
     panel.grid(alpha=0.3)

@@ -197,18 +197,19 @@ def wanted(mixture: Mixture, system: str, settings: Settings) -> list[str]:
 
 
 def tasks_of(
-    systems: Iterable[Facts], mixtures: Sequence[Mixture], settings: Settings, cache_: ScoreCache
+    systems: Sequence[Facts], mixtures: Sequence[Mixture], settings: Settings, cache_: ScoreCache
 ) -> list[Task]:
     """What the cache does not hold, in the order in which it is worth knowing.
 
-    The quick metrics of all systems come first, pair by pair; then N3 at +5 dB; then the other audiograms and SNRs.
+    The quick metrics come first, then N3 at +5 dB, then the other audiograms and SNRs; in each all systems of a pair
+    before the next pair, so that a run that was stopped has compared all systems on fewer pairs.
     """
     quick: list[Task] = []
     first: list[Task] = []
     rest: list[Task] = []
-    for facts in systems:
-        for _, group in groupby(mixtures, key=lambda mixture: mixture.pair):
-            pair = tuple(group)
+    for _, group in groupby(mixtures, key=lambda mixture: mixture.pair):
+        pair = tuple(group)
+        for facts in systems:
             missing = [_missing(facts, mixture, settings, cache_) for mixture in pair]
             fast = [tuple(name for name in sets if name not in HEARING) for sets in missing]
             some = [(mixture, sets) for mixture, sets in zip(pair, fast, strict=True) if sets]

@@ -141,13 +141,13 @@ def test_hearing_is_taken_where_it_was_asked_for(mixtures: list[training.evaluat
     assert wanted(at[1, 0.0], "base", replace(settings, dnsmos=False)) == ["basic"]
 
 
-def test_quick_metrics_of_all_systems_come_first_then_the_urgent_hearing(
+def test_quick_metrics_of_all_systems_come_first_pair_by_pair_then_the_urgent_hearing(
     mixtures: list[training.evaluate.Mixture], cache: ScoreCache
 ) -> None:
     settings = Settings(pairs=2, hearing_pairs=1, hearing_full=frozenset({"base"}))
     tasks = tasks_of([facts("base"), facts("noisy")], mixtures, settings, cache)
     kinds = [(task.facts.spec.name, task.sets) for task in tasks]
-    assert [name for name, _ in kinds[:4]] == ["base", "base", "noisy", "noisy"]
+    assert [name for name, _ in kinds[:4]] == ["base", "noisy", "base", "noisy"]
     assert all(sets == (("basic", "dnsmos"),) * 5 for _, sets in kinds[:4])
     assert kinds[4:6] == [("base", (("hearing_n3",),)), ("noisy", (("hearing_n3",),))]
     assert tasks[4].mixtures[0].recipe.snr_db == 5.0

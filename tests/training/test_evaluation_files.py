@@ -62,7 +62,7 @@ def written(scores: list[Score], mixtures: list[Mixture], tmp_path: Path) -> Pat
 
 
 def rows(path: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader(path.open(newline="")))
+    return list(csv.DictReader(path.read_text().splitlines()))
 
 
 def test_the_result_is_strict_json_with_a_row_a_system(written: Path) -> None:
