@@ -79,7 +79,7 @@ class Dask:
 
         futures = self._client.map(function, list(items), pure=False)
         try:
-            for _, result in completed(futures, with_results=True):
+            for _, result in completed(futures, loop=self._client.loop, with_results=True):
                 yield result
         except (KilledWorker, CancelledError, CommClosedError):
             raise RunError("the Dask workers died or went away; the same command goes on") from None
@@ -143,8 +143,8 @@ def _dask_client(address: str, jobs: int) -> Iterator[Any]:
         with client:
             yield client
         return
-    # No dashboard: it would want bokeh, and a port.
-    options: dict[str, Any] = {"host": "127.0.0.1", "dashboard_address": None, "silence_logs": logging.CRITICAL}
+    # Loopback alone, and any free port: the usual one of the dashboard may be another cluster's.
+    options = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "silence_logs": logging.CRITICAL}
     with (
         LocalCluster(n_workers=jobs, threads_per_worker=1, processes=True, **options) as cluster,
         Client(cluster, set_as_default=False) as client,

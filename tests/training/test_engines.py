@@ -14,6 +14,9 @@ import pytest
 from training.engines import in_order, open_engine
 from training.files import RunError
 
+# A busy machine is no error of ours: Dask warns where its scratch folder takes more than a second.
+pytestmark = pytest.mark.filterwarnings("ignore:Creating scratch directories")
+
 _PATIENCE_S = 120
 
 
@@ -87,7 +90,7 @@ def test_a_scheduler_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_running_scheduler_is_joined_by_its_address() -> None:
-    options = {"host": "127.0.0.1", "dashboard_address": None, "silence_logs": 50}
+    options = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "silence_logs": 50}
     with distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=True, **options) as cluster:
         address = cluster.scheduler_address.removeprefix("tcp://")
         with open_engine(f"dask://{address}", jobs=1) as running:
