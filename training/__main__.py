@@ -1,4 +1,4 @@
-"""Door of the room: python -m training corpus | fit | evaluate | safety | enhance."""
+"""Door of the room: python -m training corpus | fit | model | ablate | evaluate | compare | safety | enhance."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from firmware_sim.contract import ContractError
 from firmware_sim.graph import GraphError
+from training.bench_doors import at_least_one, compare_door, evaluate_door
 from training.datasets import CorpusError, add_dataset_arguments, recordings_from_arguments
 from training.files import RunError, named_path, refuse_folder
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # measured: this GRU is slower on two threads than on one
 
 STUDENT = Path("build/student.npz")
-MODELS = {"device": Path("firmware_sim/model.npz"), "device_int8": Path("firmware_sim/model_int8.npz")}
+MODEL = Path("firmware_sim/model.npz")
 _STOPPED = 130
 
 
@@ -32,17 +33,11 @@ class Parser(argparse.ArgumentParser):
         raise SystemExit(2)
 
 
-def at_least_one(text: str) -> int:
-    """Whole number above 0."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one door; returns the exit code: 0 done, 1 with one line on stderr, 130 stopped by the user."""
     words = sys.argv[1:] if argv is None else list(argv)
     arguments = _parser(words[:1]).parse_args(words)
+    arguments.words = words
     door: Callable[[argparse.Namespace], int] = arguments.run
     try:
         return door(arguments)
@@ -61,14 +56,16 @@ def _refuse(door: str, error: Exception) -> int:
 def _parser(door: Sequence[str]) -> Parser:
     """The flags of every door; those of `corpus` only where `door` names it, since it imports half of scipy."""
     parser = Parser(prog="python -m training", description="Teach the student.")
-    doors = parser.add_subparsers(dest="door", required=True, metavar="corpus | fit | evaluate | safety | enhance")
+    names = "corpus | fit | model | ablate | evaluate | compare | safety | enhance"
+    doors = parser.add_subparsers(dest="door", required=True, metavar=names)
     corpus = doors.add_parser("corpus", help="fetch and build the corpus of speech and noise")
     if list(door) == ["corpus"]:
         _corpus_door(corpus)
     _fit_door(doors.add_parser("fit", help="train the student and write build/student.npz"))
     _model_door(doors.add_parser("model", help="train a shipped model by its recipe, stage by stage"))
     _ablate_door(doors.add_parser("ablate", help="train every front end on the same mixtures and compare"))
-    _evaluate_door(doors.add_parser("evaluate", help="score systems on the test split"))
+    evaluate_door(doors.add_parser("evaluate", help="score systems on the test split"))
+    compare_door(doors.add_parser("compare", help="leaderboard, plot and listening page of an evaluation"))
     _safety_door(doors.add_parser("safety", help="does the device do harm? clean speech, own voice, music, minutes"))
     _enhance_door(doors.add_parser("enhance", help="run the float student on a file"))
     return parser
@@ -130,7 +127,7 @@ def _model_door(parser: argparse.ArgumentParser) -> None:
     add("name", help="a recipe of training/models: base, compact")
     add_dataset_arguments(parser)
     add("--folder", type=named_path, help="checkpoints of the stages (build/models/NAME)")
-    add("--student", type=named_path, help="where the result goes (build/NAME/student.npz)")
+    add("--student", type=named_path, help="where the result goes (build/student.npz, build/NAME/student.npz)")
     parser.set_defaults(run=_model)
 
 
@@ -142,7 +139,7 @@ def _model(arguments: argparse.Namespace) -> int:
     stages(arguments.name)  # an unknown name is refused before the corpus is read
     torch.set_flush_denormal(True)
     torch.set_num_threads(1)
-    student = arguments.student or Path("build") / arguments.name / "student.npz"
+    student = arguments.student or Path("build") / ("" if arguments.name == "base" else arguments.name) / STUDENT.name
     refuse_folder(student)
     folder = arguments.folder or Path("build/models") / arguments.name
     train(arguments.name, recordings_from_arguments(arguments), folder, student)
@@ -193,40 +190,10 @@ def _fit_settings(arguments: argparse.Namespace, ranks: int) -> FitSettings:
     )
 
 
-def _evaluate_door(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add_dataset_arguments(parser)
-    add("--student", type=named_path, help=f"float student ({STUDENT} where it exists)")
-    add("--model", type=named_path, help=f"integer model ({' and '.join(map(str, MODELS.values()))} where they exist)")
-    add("--pairs", type=at_least_one, default=8, help="speech/noise pairs, each at five SNRs (%(default)s)")
-    add("--jobs", type=at_least_one, default=2, help="processes (%(default)s)")
-    add("-o", "--output", type=named_path, default=Path("build/evaluation.json"), help="(%(default)s)")
-    parser.set_defaults(run=_evaluate)
-
-
-def _evaluate(arguments: argparse.Namespace) -> int:
-    from training.evaluate import SystemChoice, evaluate, print_table, write_evaluation
-    from training.progress import Report
-
-    refuse_folder(arguments.output)
-    student = arguments.student or (STUDENT if STUDENT.is_file() else None)
-    if arguments.model:
-        models = {"device": arguments.model}
-    else:
-        models = {name: path for name, path in MODELS.items() if path.is_file()}
-    recordings = recordings_from_arguments(arguments)
-    with Report() as report:
-        scores = evaluate(recordings, SystemChoice(student, models), arguments.pairs, arguments.jobs, report)
-    write_evaluation(arguments.output, scores)
-    print_table(scores)
-    print(f"wrote {arguments.output}")
-    return 0
-
-
 def _safety_door(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add_dataset_arguments(parser)
-    add("--model", type=named_path, default=MODELS["device"], help="integer model (%(default)s)")
+    add("--model", type=named_path, default=MODEL, help="integer model (%(default)s)")
     add("--student", type=named_path, help=f"float student to compare with ({STUDENT} where it exists)")
     add("-o", "--output", type=named_path, default=Path("build/safety.json"), help="(%(default)s)")
     add("--check", action="store_true", help="exit 1 if clean speech falls below a limit")

@@ -8,14 +8,11 @@ on; the same packages give the same samples.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -64,7 +61,8 @@ from training.corpus_sources import (
     packages,
 )
 from training.datasets import SPLITS, CorpusError
-from training.files import named_path
+from training.engines import Engine, Serial, in_order, open_engine
+from training.files import RunError, named_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,14 +79,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     large = ", ".join(LARGE_PACKAGES)
     parser.add_argument("--small", action="store_true", help=f"half of the download: without {large}")
     parser.add_argument("--jobs", type=int, default=2, help="processes that decode and clean (%(default)s)")
+    parser.add_argument(
+        "--engine", default="local", help="local, dask, or dask://HOST:PORT of a running scheduler (%(default)s)"
+    )
 
 
 def main(args: argparse.Namespace) -> int:
     """Run the builder; returns the exit code: 0 built, 1 with one line on stderr, 130 stopped by the user."""
     console = Console()
     try:
-        build_corpus(args.out, args.cache, args.small, args.jobs, console)
-    except CorpusError as error:
+        build_corpus(args.out, args.cache, args.small, args.jobs, console, args.engine)
+    except (CorpusError, RunError) as error:
         print(f"stapes: corpus: {error}", file=sys.stderr)
         return 1
     except OSError as error:
@@ -100,10 +101,11 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def build_corpus(out: Path, cache: Path, small: bool, jobs: int, console: Console) -> list[Row]:
+def build_corpus(out: Path, cache: Path, small: bool, jobs: int, console: Console, engine: str = "local") -> list[Row]:
     """Fetch, clean and list everything; returns the manifest's rows.
 
     raises    CorpusError: no apt, unknown package, failed download, no space, `jobs` below 1, a file for a folder
+              RunError: see `engines.open_engine`
     """
     if jobs < 1:
         raise CorpusError(f"--jobs is {jobs}: give at least 1")
@@ -112,11 +114,12 @@ def build_corpus(out: Path, cache: Path, small: bool, jobs: int, console: Consol
         if not nearest.is_dir():
             raise CorpusError(f"cannot build in {folder}: {nearest} is a file, not a folder")
     require_tools()
-    archives = locate(packages(small), cache)
-    check_space(archives, cache)
-    console.print(archive_table(archives))
-    _fetch_all(archives, cache, console)
-    rows = _build_all(archives, cache, out, jobs, console)
+    with open_engine(engine, jobs, _ignore_interrupts) as running:  # an unknown one is refused before the download
+        archives = locate(packages(small), cache)
+        check_space(archives, cache)
+        console.print(archive_table(archives))
+        _fetch_all(archives, cache, console)
+        rows = _build_all(archives, cache, out, running, console)
     write_manifests(rows, out)
     write_licences(rows, archives, cache, out)
     console.print(summary_table(rows))
@@ -136,16 +139,12 @@ def _fetch_all(archives: Sequence[Archive], cache: Path, console: Console) -> No
         progress.update(task, description=f"fetched {len(archives)} packages")
 
 
-def _build_all(archives: Sequence[Archive], cache: Path, out: Path, jobs: int, console: Console) -> list[Row]:
+def _build_all(archives: Sequence[Archive], cache: Path, out: Path, engine: Engine, console: Console) -> list[Row]:
     """All parts in the order of the tables: speech, noise, music, babble, rooms."""
     columns = (TextColumn("{task.description:32}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    spawn = multiprocessing.get_context("spawn")  # a forked child would inherit the progress display's lock
-    with (
-        ProcessPoolExecutor(jobs, spawn, _ignore_interrupts) if jobs > 1 else nullcontext() as pool,
-        Progress(*columns, console=console) as progress,
-    ):
+    with Progress(*columns, console=console) as progress:
         task = progress.add_task("clean")
-        builder = Builder(out, cache, archives, pool, lambda: progress.advance(task))
+        builder = Builder(out, cache, archives, engine, lambda: progress.advance(task))
         files = builder.files()
         progress.update(task, total=sum(map(len, files.values())))
         rows: list[Row] = []
@@ -176,14 +175,14 @@ def _ignore_interrupts() -> None:
 class Builder:
     """Builds parts one after the other, files within a part in parallel.
 
-    pool      processes that decode and clean, or None for this one
+    engine    runs what decodes and cleans
     advance   called for every file that is done
     """
 
     out: Path
     cache: Path
     archives: Sequence[Archive]
-    pool: Executor | None = None
+    engine: Engine = field(default_factory=Serial)
     advance: Callable[[], None] = lambda: None
     _noise_digests: set[str] = field(default_factory=set)
 
@@ -226,7 +225,7 @@ class Builder:
         rows: list[Row] = []
         for name, split, seed in room_parts() if archive else ():
             key = part_key(name, split, seed, ROOMS, archive.name if archive else "")
-            build = partial(build_rooms, split, seed, self.cache / "ext" / HEAD_PACKAGE / HEAD_FILE, self.pool)
+            build = partial(build_rooms, split, seed, self.cache / "ext" / HEAD_PACKAGE / HEAD_FILE, self.engine)
             rows += keep_or_build(self.out, name, key, build).rows
         return rows
 
@@ -243,8 +242,7 @@ class Builder:
         self, prepare: Callable[[Path], Prepared], source: SpeechSource | NoiseSource, files: Sequence[str]
     ) -> Iterator[Source]:
         paths = [self._contents(source) / file for file in files]
-        results = self.pool.map(prepare, paths, chunksize=8) if self.pool else map(prepare, paths)
-        for file, result in zip(files, results, strict=True):
+        for file, result in zip(files, in_order(self.engine, prepare, paths), strict=True):
             self.advance()
             yield file, result
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from training.corpus_clean import Prepared
 from training.corpus_parts import Part, Row, Source, make_row, write_flac
 from training.corpus_sources import MusicSource
 from training.datasets import SPLITS
+from training.engines import Engine, in_order
 from training.rooms import draw_room, responses
 from training.sofa import read_sofa
 
@@ -43,15 +43,15 @@ def room_parts() -> list[tuple[str, str, int]]:
     ]
 
 
-def build_rooms(split: str, seed: int, head_file: Path, pool: Executor | None, folder: Path) -> Part:
+def build_rooms(split: str, seed: int, head_file: Path, engine: Engine, folder: Path) -> Part:
     """ROOMS rooms of one split, each a FLAC of five channels.
 
     head_file   KEMAR, SOFA
-    pool        processes that simulate, or None for this one
+    engine      runs what simulates
     raises      CorpusError: the head cannot be read
     """
     simulate = partial(_room, seed, head_file)
-    done = (pool.map if pool else map)(simulate, range(ROOMS))
+    done = in_order(engine, simulate, range(ROOMS))
     rows = []
     for index, (taps, text) in enumerate(done):
         file = f"{split}/room/room_{seed:04d}_{index:02d}.flac"

@@ -22,11 +22,11 @@ from firmware_sim.frame_loop import FrameLoop, default_parameters
 from firmware_sim.graph import Graph
 from training import metrics
 from training.audio import RATE_HZ, AudioCache
-from training.evaluate import SystemChoice, make_system
 from training.frontend import to_int16_grid
 from training.recipes import MixRecipe, Step
 from training.rendering import render
 from training.safety_recipes import ALONE_S, EVENT_S
+from training.zoo.float_student import FloatStudent
 
 Audio = NDArray[np.float32]
 
@@ -129,7 +129,7 @@ def _side_by_side(
     run = run_device(graph, noisy)
     floats = None
     if student is not None and noisy.shape[1] > _MINUTE:
-        floats = make_system("student", SystemChoice(student, {}))(noisy)
+        floats = FloatStudent("student", student)(noisy)
     steady = iter(range(len(cases), len(pairs)))
     for index, recipe in enumerate(cases):
         result = _measured(recipe, pairs[index][0], noisy[index], run.output[index])

@@ -1,12 +1,17 @@
-"""A tiny corpus for tests: the committed recordings as every split."""
+"""A tiny corpus for tests, the committed recordings as every split, and a student that nobody trained."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import torch
+
 from tests.signals import DATA
 from training.datasets import SPLITS, Recording
+from training.handoff import Calibration, save_student
 from training.settings import FitSettings
+from training.student import Student
 
 SETTINGS = FitSettings(
     hidden=24,
@@ -27,3 +32,12 @@ def recordings(folder: Path = DATA) -> list[Recording]:
         rows.append(Recording(folder / "speech.flac", "speech", split, f"talker_{split}", "s", "", 15.0, ""))
         rows.append(Recording(folder / "noise.flac", "noise", split, "", "n", "traffic", 15.0, ""))
     return rows
+
+
+def student_file(path: Path) -> Path:
+    """An untrained student with empty calibration, as `fit` would hand it off."""
+    torch.manual_seed(0)
+    student = Student()
+    inputs = student.gru.input_size
+    save_student(path, student, Calibration(np.zeros((4, inputs), np.int16), np.zeros(1, np.int32)), {})
+    return path

@@ -64,6 +64,8 @@ def test_a_refusal_is_one_line(line: str, message: str, tmp_path: Path, capsys: 
     ("words", "message"),
     [
         (["evaluate", "--pairs", "0"], "--pairs: '0' is not a whole number of at least 1 (python -m training evaluate"),
+        (["evaluate", "--hearing-pairs", "-1"], "--hearing-pairs: '-1' is not a whole number"),
+        (["compare", "--mixtures", "some"], "--mixtures: 'some' is not a whole number"),
         (["evaluate", "--jobs", "0"], "--jobs: '0' is not a whole number of at least 1"),
         (["fit", "--threads", "-1"], "--threads: '-1' is not a whole number of at least 1"),
         (["fit", "--minutes", "long"], "--minutes: invalid float value: 'long'"),

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from tests import signals
-from training.metrics import pesq_wb, si_sdr_db, stoi
+from training import metrics
+from training.files import RunError
+from training.metrics import DNSMOS_SAMPLES, dnsmos, pesq_wb, si_sdr_db, stoi
 
 
 @pytest.fixture(scope="module")
@@ -51,3 +53,23 @@ def test_si_sdr_ignores_level_and_offset(clean: np.ndarray, noise: np.ndarray) -
 def test_si_sdr_is_finite_for_silence(clean: np.ndarray) -> None:
     assert math.isfinite(si_sdr_db(clean, np.zeros_like(clean)))
     assert math.isfinite(si_sdr_db(np.zeros_like(clean), clean))
+
+
+def test_dnsmos_prefers_speech_to_speech_in_noise(clean: np.ndarray, noise: np.ndarray) -> None:
+    best, noisy = dnsmos(clean), dnsmos(clean + 0.5 * noise)
+    assert set(best) == {"dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl"}
+    assert all(1.0 < noisy[name] < best[name] < 5.0 for name in best)
+    assert best["dnsmos_bak"] - noisy["dnsmos_bak"] > 1.0
+
+
+def test_dnsmos_judges_one_window_and_repeats_what_is_shorter(clean: np.ndarray) -> None:
+    once = clean[: 3 * 16000]
+    assert dnsmos(once) == dnsmos(np.tile(once, 4))
+    assert dnsmos(np.resize(once, DNSMOS_SAMPLES)) == dnsmos(once)
+
+
+def test_without_speechmos_the_command_is_named(monkeypatch: pytest.MonkeyPatch, clean: np.ndarray) -> None:
+    monkeypatch.setattr(metrics, "find_spec", lambda _: None)
+    metrics._dnsmos_session.cache_clear()
+    with pytest.raises(RunError, match="pip install speechmos"):
+        dnsmos(clean)

@@ -1,0 +1,211 @@
+"""What the bench writes: the result as JSON, every mixture as CSV, float and integer side by side, the recipes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from training.evaluate import Facts, Mixture, facts_row
+from training.files import RunError, write_whole
+from training.mixing import save_recipes
+from training.scores import HEARING, METRICS, Score, difference, system_row
+from training.zoo import FLOAT_TWINS
+
+FORMAT = "stapes-evaluation"
+VERSION = 1
+COLUMNS = {
+    "pesq_wb": ("PESQ-WB", 2),
+    "stoi": ("STOI", 3),
+    "estoi": ("ESTOI", 3),
+    "si_sdr_db": ("SI-SDR dB", 1),
+    "dnsmos_ovrl": ("DNSMOS", 2),
+    "haspi_n3_5db": ("HASPI N3", 3),
+    "hasqi_n3_5db": ("HASQI N3", 3),
+}
+"""Metric of a system's row -> heading and digits, in every table."""
+FACTS = ("system", "latency, ms", "params", "MMAC/s", "instr/hop")
+"""Headings of what a system is, before its scores."""
+_NEEDED = {"system", "latency_ms", "params", "mmac_per_s", "instructions_per_hop", "ci95"}
+_WIDE = 150
+"""Columns of the table where no terminal says how many there are."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where a result comes from: the command, the corpus' digest."""
+
+    command: str
+    corpus: str
+
+
+def result_of(run: Run, systems: Sequence[Facts], scores: Sequence[Score]) -> dict[str, Any]:
+    """The whole result, JSON-ready; the README of its fields is `scores.system_row` and `scores.difference`.
+
+    Beside `systems` there is `over_noisy`, the paired gain of every system, and `integer_loss`, what each fixed-point
+    system loses (negative) against its float twin.
+    """
+    names = [facts.spec.name for facts in systems]
+    twins = [(name, FLOAT_TWINS[name]) for name in names if FLOAT_TWINS.get(name) in names]
+    rows = [{**facts_row(facts), **system_row([s for s in scores if s.system == facts.spec.name])} for facts in systems]
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "command": run.command,
+        "corpus": run.corpus,
+        "systems": rows,
+        "over_noisy": {name: difference(scores, name, "noisy") for name in names if name != "noisy"},
+        "integer_loss": [
+            {"system": name, "float": twin, "metrics": difference(scores, name, twin)} for name, twin in twins
+        ],
+    }
+
+
+def write_evaluation(path: Path, result: dict[str, Any], scores: Sequence[Score], mixtures: Sequence[Mixture]) -> None:
+    """`path` and, beside it, `*_files.csv`, `*_integer.csv` and `*_recipes.jsonl`; raises RunError: not writable."""
+    _write(path, json.dumps(_without_nan(result), indent=2, allow_nan=False) + "\n")
+    _write(beside(path, "files.csv"), _table_of(scores))
+    _write(beside(path, "integer.csv"), _side_by_side(scores, result["integer_loss"]))
+    try:
+        save_recipes(beside(path, "recipes.jsonl"), [mixture.recipe for mixture in mixtures])
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def beside(path: Path, ending: str) -> Path:
+    """build/evaluation.json, files.csv -> build/evaluation_files.csv"""
+    return path.with_name(f"{path.stem}_{ending}")
+
+
+def read_evaluation(path: Path) -> dict[str, Any]:
+    """A result file; raises RunError: absent, or of another format."""
+    try:
+        result = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"no evaluation at {path}: make one with `python -m training evaluate`") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError(f"{path} cannot be read as an evaluation: {type(error).__name__}") from None
+    if not isinstance(result, dict) or (result.get("format"), result.get("version")) != (FORMAT, VERSION):
+        raise RunError(f"{path} is not a {FORMAT} v{VERSION}: make one with `python -m training evaluate`")
+    rows = result.get("systems")
+    if (
+        not isinstance(rows, list)
+        or not rows
+        or not all(isinstance(row, dict) and row.keys() >= _NEEDED for row in rows)
+    ):
+        raise RunError(f"{path} lists no systems: make one with `python -m training evaluate`")
+    return result
+
+
+def _write(path: Path, text: str) -> None:
+    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN; what is not there is null."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _table_of(scores: Sequence[Score]) -> str:
+    """One line a mixture and system; an empty cell is a value that is not there."""
+    names = [name for name in (*METRICS, *HEARING) if any(name in score.values for score in scores)]
+    lines: list[list[object]] = [["system", "file", "pair", "snr_db", "noise", "talker", *names]]
+    for score in scores:
+        values = [_cell(score.values.get(name, math.nan)) for name in names]
+        facts = [score.system, score.recipe, score.pair, f"{score.snr_db:g}", score.noise_kind, score.talker]
+        lines.append([*facts, *values])
+    return _csv(lines)
+
+
+def _side_by_side(scores: Sequence[Score], pairs: Sequence[dict[str, Any]]) -> str:
+    """One line a mixture and integer system: each metric in integers, in float, and the difference."""
+    known = {(score.system, score.recipe): score for score in scores}
+    names = [name for name in (*METRICS, *HEARING) if any(name in score.values for score in scores)]
+    heads = [f"{name}{part}" for name in names for part in ("", "_float", "_difference")]
+    lines: list[list[object]] = [["system", "float", "file", "snr_db", "noise", *heads]]
+    for pair in pairs:
+        for own in (score for score in scores if score.system == pair["system"]):
+            other = known[pair["float"], own.recipe]
+            row: list[object] = [own.system, other.system, own.recipe, f"{own.snr_db:g}", own.noise_kind]
+            for name in names:
+                integer, float_ = own.values.get(name, math.nan), other.values.get(name, math.nan)
+                row += [_cell(integer), _cell(float_), _cell(integer - float_)]
+            lines.append(row)
+    return _csv(lines)
+
+
+def _cell(value: float) -> str:
+    return f"{value:.5f}" if math.isfinite(value) else ""
+
+
+def _csv(lines: Sequence[Sequence[object]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(lines)
+    return text.getvalue()
+
+
+# ---------------------------------------------------------------- the table
+
+
+def print_table(result: dict[str, Any], console: Console | None = None) -> None:
+    """Means per system with half the width of their interval, then what integers lose."""
+    console = console or Console()
+    if not console.is_terminal:
+        console.width = max(console.width, _WIDE)
+    rows = result["systems"]
+    shown = [name for name in COLUMNS if any(row.get(name) is not None for row in rows)]
+    table = Table(title="means over all mixtures (HASPI, HASQI: +5 dB), ± half of the 95 % interval over pairs")
+    for heading in (*FACTS, *(COLUMNS[name][0] for name in shown)):
+        table.add_column(
+            heading.replace(", ", "\n"), overflow="fold", justify="left" if heading == "system" else "right"
+        )
+    for row in rows:
+        facts = (f"{row['latency_ms']:g}", *map(short_number, (row["params"], row["mmac_per_s"])))
+        instructions = short_number(row["instructions_per_hop"])
+        table.add_row(row["system"], *facts, instructions, *(cell_of(row, name) for name in shown))
+    console.print(table)
+    for loss in result.get("integer_loss", []):
+        console.print(loss_line(loss), soft_wrap=True, highlight=False, markup=False)
+
+
+def cell_of(row: dict[str, Any], name: str) -> str:
+    """A mean and half of its interval's width; a dash where it was not taken."""
+    value, digits = row.get(name), COLUMNS[name][1]
+    if value is None:
+        return "–"
+    interval = row["ci95"].get(name)
+    half = f" ±{(interval[1] - interval[0]) / 2:.{digits}f}" if interval else ""
+    return f"{value:.{digits}f}{half}"
+
+
+def short_number(value: float | None) -> str:
+    """198979 -> 199k; a dash for None."""
+    if value is None:
+        return "–"
+    for scale, unit in ((1e6, "M"), (1e3, "k")):
+        if value >= scale:
+            return f"{value / scale:.3g}{unit}"
+    return f"{value:.3g}"
+
+
+def loss_line(loss: dict[str, Any]) -> str:
+    """What integers lose, in one line: mean, interval, and the worst single mixture."""
+    parts = []
+    for name in ("pesq_wb", "estoi", "si_sdr_db"):
+        facts = loss["metrics"].get(name)
+        if facts:
+            interval = (facts["ci95"] and " [{:+.4f}, {:+.4f}]".format(*facts["ci95"])) or ""
+            parts.append(f"{COLUMNS[name][0]} {facts['mean']:+.4f}{interval}, at worst {facts['lowest']:+.3f}")
+    return f"integers: {loss['system']} less {loss['float']}: " + "; ".join(parts)
