@@ -16,6 +16,7 @@ EARS = np.zeros((4, 2, 128), np.float32)
 EARS[:, 0, 4] = [0.7, 1.0, 0.7, 0.2]
 EARS[:, 1, 4] = [0.7, 0.2, 0.7, 1.0]
 HEAD = Head(DIRECTIONS, EARS)
+MARKS = 0.1 * np.eye(128, dtype=np.float32)[60] + 0.05 * np.eye(128, dtype=np.float32)[120]
 PLAN = RoomPlan(
     (4.0, 3.0, 2.5),
     0.3,
@@ -52,13 +53,13 @@ def test_the_direct_sound_comes_first_at_the_same_place_in_every_channel() -> No
 
 def test_the_ear_hears_its_own_side_and_the_head_shadows_the_other() -> None:
     outdoors = replace(PLAN, rt60_s=0.0)
-    left = responses(replace(outdoors, ear=0), Head(DIRECTIONS, EARS + np.eye(128, dtype=np.float32)[60] * 0.1))
-    ratios = np.abs(left[:, 68]) / np.abs(left[:, 12])  # the constant 0.1 over what the ear hears directly
+    left = responses(replace(outdoors, ear=0), Head(DIRECTIONS, EARS + MARKS))
+    ratios = np.abs(left[:, 68]) / np.abs(left[:, 12])  # the mark over what the ear hears directly
     np.testing.assert_allclose(ratios[[0, 1, 3]], [0.1 / 0.7, 0.1 / 1.0, 0.1 / 0.2], rtol=1e-4)
 
 
 def test_turning_the_head_turns_what_the_ear_hears() -> None:
-    marked = Head(DIRECTIONS, EARS + np.eye(128, dtype=np.float32)[60] * 0.1)
+    marked = Head(DIRECTIONS, EARS + MARKS)
     outdoors = replace(PLAN, rt60_s=0.0, ear=0, heading=np.pi / 2)
     turned = responses(outdoors, marked)
     assert np.abs(turned[0, 68] / turned[0, 12]) == pytest.approx(0.1 / 0.2, rel=1e-4), "the talker is on the right now"
