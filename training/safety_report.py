@@ -37,7 +37,7 @@ def notes_of(results: Sequence[CaseResult], student: Path | None) -> list[str]:
     """What was not measured, and why."""
     notes = []
     if not any("haspi_out" in result.measures for result in results):
-        notes.append("HASPI not measured: training.metrics.haspi or its package pyclarity is not there")
+        notes.append("HASPI not measured: pyclarity is not installed (make peers)")
     if not any(result.kind == "music" for result in results):
         notes.append("no music: the recordings hold none (`python -m training corpus` brings some)")
     if student is None:

@@ -13,11 +13,11 @@ from firmware_sim.contract import ContractError
 from firmware_sim.graph import Graph
 from tests import signals
 from tests.training.small import recordings
-from training import metrics, safety
+from training import safety
 from training.audio import RATE_HZ
 from training.mixing import safety_recipes
 from training.recipes import Step
-from training.safety import attenuation_db, haspi_of_this_room, measure_safety, recovery_s, run_device
+from training.safety import attenuation_db, measure_safety, recovery_s, run_device
 
 MODEL = Path(__file__).resolve().parents[2] / "firmware_sim" / "model.npz"
 
@@ -97,16 +97,14 @@ def test_the_control_of_a_case_has_the_last_level_from_the_start() -> None:
     assert safety._control(case).steps == (Step(0, 20.0),)
 
 
-def test_haspi_is_measured_only_where_it_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(metrics, "haspi", raising=False)
-    assert haspi_of_this_room() is None
-    monkeypatch.setattr(metrics, "haspi", lambda clean, processed: 0.9, raising=False)
-    monkeypatch.setattr(safety.importlib.util, "find_spec", lambda name: None)
-    assert haspi_of_this_room() is None
-    monkeypatch.setattr(safety.importlib.util, "find_spec", lambda name: object())
-    haspi = haspi_of_this_room()
-    assert haspi is not None
-    assert haspi(np.zeros(1, np.float32), np.zeros(1, np.float32)) == 0.9
+def test_haspi_is_measured_of_clean_speech_where_it_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = next(recipe for recipe in safety_recipes(recordings()) if recipe.name.startswith("clean"))
+    clean = np.ones(recipe.length, np.float32)
+    for reason, measured in (("not installed", False), (None, True)):
+        monkeypatch.setattr(safety, "missing_hearing", lambda reason=reason: reason)
+        monkeypatch.setattr(safety, "haspi_hasqi", lambda *signals: (0.9, 0.8))
+        result = safety._measured(recipe, clean, clean, clean)
+        assert result.measures.get("haspi_out") == (0.9 if measured else None)
 
 
 def test_a_model_of_an_unknown_profile_is_refused(graph: Graph) -> None:
