@@ -152,7 +152,7 @@ def real_features(steps: int, profile: Profile = PROFILE) -> Ints:
 
 
 def extreme_features(steps: int, profile: Profile = PROFILE) -> Ints:
-    """(steps, inputs) x_q11 at the ends of the range: all high, all low, alternating in place and time, random signs."""
+    """(steps, inputs) x_q11 at the ends of the range: all high, all low, alternating, random signs."""
     low, high, size = -16384, 16383, profile.inputs
     random = uniform(1 << 14, 5)(steps * size).reshape(steps, size)
     even = np.arange(size) % 2 == 0

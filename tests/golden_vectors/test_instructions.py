@@ -10,14 +10,14 @@ import pytest
 from firmware_sim import parts
 from firmware_sim.parts import TABLE
 from golden_vectors import instructions
-from golden_vectors.__main__ import MODEL, MODEL_INT8, main
+from golden_vectors.__main__ import BLESSED, main
 from golden_vectors.generate import load_graphs
 from tests.golden_vectors.models import small_graphs
 
 
 def test_the_blessed_counts_are_the_emulators() -> None:
     """When this is red and the change is wanted: python -m golden_vectors count --bless."""
-    counted = instructions.count(load_graphs({"int16x8": MODEL, "int8": MODEL_INT8}))
+    counted = instructions.count(load_graphs(BLESSED))
     assert counted == json.loads(TABLE.read_text())
 
 

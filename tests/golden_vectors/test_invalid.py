@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from golden_vectors import executors, invalid
-from golden_vectors.__main__ import MODEL, MODEL_INT8, main
+from golden_vectors.__main__ import BLESSED, main
 from golden_vectors.errors import WitnessError
 from golden_vectors.executors.numpy_reference import NumpyReference
 from golden_vectors.files import DIRECTORY, load
@@ -19,7 +19,7 @@ from golden_vectors.verify import FORGED, Outcome
 from tests.golden_vectors.conftest import Evidence
 from tests.golden_vectors.models import small_graphs
 
-GRAPHS = load_graphs({"int16x8": MODEL, "int8": MODEL_INT8})
+GRAPHS = load_graphs(BLESSED)
 REFUSALS: dict[str, str] = json.loads((DIRECTORY / FOLDER / MANIFEST).read_bytes())
 
 
