@@ -116,7 +116,7 @@ def probe() -> dict[str, str]:
     graphs = load_graphs(BLESSED)
     pcm = signals.noisy_speech(2.0)[:, : HOPS * 64]
     for scheme, graph in graphs.items():
-        hops = list(FrameLoop(PROFILES["seed"], graph, streams=len(pcm)).hops_of(pcm))
+        hops = list(FrameLoop(PROFILES[graph.meta["profile"]], graph, streams=len(pcm)).hops_of(pcm))
         found[f"loop {scheme}"] = digest(*(hop.taps[name] for hop in hops for name in TAPS))
         files = translate(graph, TARGETS)
         found |= {f"{scheme}/{name}": hashlib.sha256(data).hexdigest()[:16] for name, data in files.items()}

@@ -31,7 +31,9 @@ def test_counts_of_another_model_are_others(
     for scheme, graph in small_graphs().items():
         graph.save(tmp_path / f"{scheme}.npz")
         models.append(str(tmp_path / f"{scheme}.npz"))
-    assert main(["count", "--bless", "--model", models[0], "--model-int8", models[1]]) == 0
+    assert (
+        main(["count", "--bless", "--model", models[0], "--model-int8", models[1], "--model-compact", models[2]]) == 0
+    )
     written, blessed = json.loads(table.read_text()), parts.table()
     assert written["graphs"] != blessed["graphs"]
     assert written["schedule"].keys() == blessed["schedule"].keys()
