@@ -22,6 +22,8 @@ Signal: TypeAlias = Callable[[int], Ints]
 DATA = Path(__file__).resolve().parent.parent / "tests" / "data"
 PROFILE = PROFILES[DEFAULT_PROFILE]
 HOP = PROFILE.hop_samples
+SHIPPED = Parameters(wiener_floor_q15=PROFILE.wiener_floor_q15)
+"""Parameters of a case that names none: those of the device as it is shipped."""
 SECOND = 16_000
 
 # ---------------------------------------------------------------- signals
