@@ -136,7 +136,7 @@ def table() -> Mapping[str, Any]:
 
 def _check(loaded: Mapping[str, Any]) -> None:
     """Every entry that the model reads is there; raises KeyError, TypeError or ValueError."""
-    counted = {**dict.fromkeys(SCHEMES), **loaded["graphs"]}  # at least the base model in both schemes
+    counted = dict.fromkeys((*SCHEMES, *loaded["hops"]))  # at least the base model in both schemes
     counts = [loaded["hops"][name][kind][stage] for name in counted for kind in HOP_KINDS for stage in (*STAGES, LOOP)]
     counts += [loaded["schedule"][call] for call in SCHEDULE_CALLS]
     counts += [loaded["weight_bytes"][name] for name in counted]

@@ -49,6 +49,10 @@ MODEL, MODEL_INT8, MODEL_COMPACT = (
 )
 
 
+BLESSED = {"int16x8": MODEL, "int8": MODEL_INT8, "compact": MODEL_COMPACT}
+"""Name of a shipped model -> its file."""
+
+
 class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 

@@ -47,14 +47,15 @@ def count(graphs: Mapping[str, Graph]) -> dict[str, Any]:
 
 
 def _hops(graph: Graph, pcm: npt.NDArray[np.int16]) -> dict[str, dict[str, int]]:
-    """Kind of hop -> stage -> instructions of the worst hop of this kind."""
+    """Kind of hop -> stage -> instructions of the worst hop of this kind; where none is speech, of every later hop."""
     counted = count_hops(build_m7(graph, PROFILE, compiler=COMPILER), graph, pcm)
     _, taps = HostDevice(graph, PROFILE).record(pcm, ("vad",))
     learning = np.arange(len(taps["vad"])) < PROFILE.noise_init_hops
     kinds = np.where(learning, "learning", np.where(taps["vad"][:, 0] != 0, "speech", "noise"))
+    of_kind = {kind: kinds == kind if (kinds == kind).any() else ~learning for kind in HOP_KINDS}
     return {
-        kind: {stage: int(values[kinds == kind].max()) for stage, values in counted.stages.items()}
-        for kind in HOP_KINDS
+        kind: {stage: int(values[chosen].max()) for stage, values in counted.stages.items()}
+        for kind, chosen in of_kind.items()
     }
 
 

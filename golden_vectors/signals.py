@@ -22,6 +22,8 @@ Signal: TypeAlias = Callable[[int], Ints]
 DATA = Path(__file__).resolve().parent.parent / "tests" / "data"
 PROFILE = PROFILES[DEFAULT_PROFILE]
 HOP = PROFILE.hop_samples
+SHIPPED = Parameters(wiener_floor_q15=PROFILE.wiener_floor_q15)
+"""Parameters of a case that names none: those of the device as it is shipped."""
 SECOND = 16_000
 
 # ---------------------------------------------------------------- signals
@@ -152,7 +154,7 @@ def real_features(steps: int, profile: Profile = PROFILE) -> Ints:
 
 
 def extreme_features(steps: int, profile: Profile = PROFILE) -> Ints:
-    """(steps, inputs) x_q11 at the ends of the range: all high, all low, alternating in place and time, random signs."""
+    """(steps, inputs) x_q11 at the ends of the range: all high, all low, alternating, random signs."""
     low, high, size = -16384, 16383, profile.inputs
     random = uniform(1 << 14, 5)(steps * size).reshape(steps, size)
     even = np.arange(size) % 2 == 0

@@ -106,17 +106,17 @@ def probe() -> dict[str, str]:
     from firmware_sim.contract import PROFILES
     from firmware_sim.frame_loop import TAPS, FrameLoop
     from firmware_sim.graph import SCHEMES
-    from golden_vectors.__main__ import MODEL, MODEL_INT8
+    from golden_vectors.__main__ import BLESSED
     from golden_vectors.cases import CASES
     from golden_vectors.generate import build, load_graphs
     from tests import signals
     from tests.synthetic_student import synthetic_student
 
     found = {"tables": digest(*tables()), "activations": digest(*activation_tables())}
-    graphs = load_graphs({"int16x8": MODEL, "int8": MODEL_INT8})
+    graphs = load_graphs(BLESSED)
     pcm = signals.noisy_speech(2.0)[:, : HOPS * 64]
     for scheme, graph in graphs.items():
-        hops = list(FrameLoop(PROFILES["seed"], graph, streams=len(pcm)).hops_of(pcm))
+        hops = list(FrameLoop(PROFILES[graph.meta["profile"]], graph, streams=len(pcm)).hops_of(pcm))
         found[f"loop {scheme}"] = digest(*(hop.taps[name] for hop in hops for name in TAPS))
         files = translate(graph, TARGETS)
         found |= {f"{scheme}/{name}": hashlib.sha256(data).hexdigest()[:16] for name, data in files.items()}

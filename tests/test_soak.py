@@ -17,7 +17,7 @@ from benchmarks.soak.device import Checkpoint, Memory, Plan, Soak
 from benchmarks.soak.distance import COLUMNS, Trend, distances, measure
 from benchmarks.soak.floats import FloatLoop, GruLayer, Result
 from benchmarks.soak.proof import CHECKPOINT, HOME, Proven, batches, counters, locate, prove
-from firmware_sim.contract import PROFILES, STAGES, WIENER_ALONE, Parameters
+from firmware_sim.contract import DEFAULT_PROFILE, PROFILES, STAGES, WIENER_ALONE, Parameters
 from firmware_sim.frame_loop import FrameLoop
 from firmware_sim.graph import SCHEMES, Graph
 from firmware_sim.meter import COUNTER_MAX
@@ -27,9 +27,9 @@ from golden_vectors.executors.c_host import HostDevice
 from tests import twins
 from tests.golden_vectors.models import small_graph
 
-SEED = PROFILES["seed"]
-MINUTE = Plan.of(SEED, 1 / 60, segment_seconds=2)
-SECONDS_OF_SIX = Plan.of(SEED, 6 / 3600, segment_seconds=1)
+PROFILE = PROFILES[DEFAULT_PROFILE]
+MINUTE = Plan.of(PROFILE, 1 / 60, segment_seconds=2)
+SECONDS_OF_SIX = Plan.of(PROFILE, 6 / 3600, segment_seconds=1)
 
 
 def failures(soak: Soak) -> dict[int, tuple[str, ...]]:
@@ -58,7 +58,7 @@ def short(tmp_path: Path) -> Soak:
 
 
 def test_c_is_python_over_every_hop_of_a_minute(minute: Soak) -> None:
-    assert minute.plan.hop(minute.plan.segments) == 15_000 + SEED.noise_init_hops
+    assert minute.plan.hop(minute.plan.segments) == 15_000 + PROFILE.noise_init_hops
     assert failures(minute) == {}
     assert counters(minute, minute.plan.segments)["overlap_add"][0] > 0, "nothing has clipped"
 
@@ -113,12 +113,12 @@ def test_one_altered_weight_of_the_c_is_found_at_its_first_hop(tmp_path: Path) -
     data[3, 5] ^= 1
     op.inputs = (x, replace(weights, data=data), bias)
     op.prepare()
-    soak = Soak(graph, SECONDS_OF_SIX, tmp_path, build_host(faulty, SEED))
+    soak = Soak(graph, SECONDS_OF_SIX, tmp_path, build_host(faulty, PROFILE))
     soak.run()
     first = locate(soak, min(failures(soak)))
     assert (first.stage, first.tap) == ("network", "h0")
     pcm = soak.plan.pcm(0)
-    true, other = (HostDevice(g, SEED).record(pcm, ("h0",))[1]["h0"] for g in (graph, faulty))
+    true, other = (HostDevice(g, PROFILE).record(pcm, ("h0",))[1]["h0"] for g in (graph, faulty))
     assert first.step == np.flatnonzero((true != other).any(axis=1))[0]
 
 
@@ -131,7 +131,7 @@ def test_a_proof_holds_for_the_checkpoints_that_it_saw(short: Soak) -> None:
 
 def test_sticky_counters_stay_at_their_top_in_c_and_python() -> None:
     graph, pcm = small_graph("int16x8"), stream.read(0, 64 * 250)
-    device, loop = HostDevice(graph, SEED), FrameLoop(SEED, graph)
+    device, loop = HostDevice(graph, PROFILE), FrameLoop(PROFILE, graph)
     rows = device.library.stapes_counters(device.state)
     for i in range(len(STAGES)):
         rows[i].saturations = COUNTER_MAX - 2
@@ -166,9 +166,9 @@ def test_an_interrupted_run_goes_on_to_the_same_checkpoints(short: Soak, tmp_pat
 
 
 def test_another_model_and_other_segments_are_another_soak(short: Soak) -> None:
-    longer = Soak(short.graph, Plan.of(SEED, 1, segment_seconds=1), short.parent)
+    longer = Soak(short.graph, Plan.of(PROFILE, 1, segment_seconds=1), short.parent)
     assert longer.folder == short.folder
-    wider = Soak(short.graph, Plan.of(SEED, 1, segment_seconds=2), short.parent)
+    wider = Soak(short.graph, Plan.of(PROFILE, 1, segment_seconds=2), short.parent)
     student = Soak(small_graph("int16x8", seed=1), short.plan, short.parent)
     assert len({short.folder, wider.folder, student.folder}) == 3
 
@@ -215,7 +215,7 @@ def test_the_stream_has_every_kind_of_scene_pauses_drop_outs_and_clipping() -> N
 
 def test_the_stream_keeps_the_noise_estimate_moving() -> None:
     """The VAD decides both ways, late as early: after digital silence it would report speech for good."""
-    device = HostDevice(small_graph("int16x8"), SEED)
+    device = HostDevice(small_graph("int16x8"), PROFILE)
     _, taps = device.record(stream.read(0, 600 * 16_000), ("vad", "noise"))
     late = slice(-60 * 250, None)
     assert 0.5 < taps["vad"][late].mean() < 0.95
@@ -228,24 +228,25 @@ def test_the_stream_keeps_the_noise_estimate_moving() -> None:
 def test_the_float_front_end_is_the_twin_in_pieces_of_any_length() -> None:
     graph = small_graph("int16x8")
     pcm = stream.read(0, 64 * 1500)
-    loop = FloatLoop(SEED, graph, replace(WIENER_ALONE, wiener_floor_q15=3000))
+    loop = FloatLoop(PROFILE, graph, replace(WIENER_ALONE, wiener_floor_q15=3000))
     cuts = np.array([0, 7, 30, 31, 500, 1500]) * 64
     pieces = [loop.process(pcm[a:b]) for a, b in pairwise(cuts)]
-    spectrum = twins.spectra(pcm, SEED)
+    spectrum = twins.spectra(pcm, PROFILE)
     power = np.abs(spectrum) ** 2 * 2.0**56
-    gain, noise, vad = twins.wiener_gains(power, SEED, 3000 / 32768)
+    gain, noise, vad = twins.wiener_gains(power, PROFILE, 3000 / 32768)
     np.testing.assert_array_equal(np.concatenate([piece.vad for piece in pieces]), vad)
     np.testing.assert_allclose(np.concatenate([piece.noise for piece in pieces]), noise, rtol=1e-9)
     mask = np.concatenate([piece.mask for piece in pieces])
-    mask[: SEED.noise_init_hops] = 1.0
-    expected = np.clip(twins.resynthesise(spectrum * gain * mask, SEED), -32768, 32767)
+    mask[: PROFILE.noise_init_hops] = 1.0
+    mask = np.repeat(mask, PROFILE.band_widths, axis=1)
+    expected = np.clip(twins.resynthesise(spectrum * gain * mask, PROFILE), -32768, 32767)
     np.testing.assert_allclose(np.concatenate([piece.pcm for piece in pieces]), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_float_gru_layer_is_the_graph_with_real_numbers(scheme: str) -> None:
     graph = small_graph(scheme)
-    x = np.random.default_rng(0).normal(0.0, 1.0, (40, SEED.bins))
+    x = np.random.default_rng(0).normal(0.0, 1.0, (40, PROFILE.inputs))
     states = [np.zeros((1, *t.shape)) for t in graph.states.values()]
     found = []
     for row in x:
@@ -309,7 +310,7 @@ def test_the_floats_refuse_another_output_of_the_device(short: Soak) -> None:
 
 
 def test_distances_are_those_that_were_planted() -> None:
-    graph, bins = small_graph("int16x8"), SEED.bins
+    graph, bins = small_graph("int16x8"), PROFILE.bins
     real = Result(np.full(64, 100.0), np.zeros((1, bins)), np.full((1, bins), 1e6), np.array([True]),
                   np.zeros((1, 12)), np.zeros((1, 12)))  # fmt: skip
     taps = {"mask_q15": np.full((1, bins), 8192), "noise": np.full((1, bins), 1e7), "vad": np.array([[0]]),
@@ -352,7 +353,7 @@ def test_the_door_writes_figures_and_picture_and_turns_red(
     assert "C is Python" in capsys.readouterr().out
     facts = json.loads((tmp_path / "soak.json").read_text())["int16x8"]
     assert facts["segments_proven"] == facts["segments"] == len(facts["output_sha256"]) == 5
-    assert facts["hops"] == 2000 + SEED.noise_init_hops
+    assert facts["hops"] == 2000 + PROFILE.noise_init_hops
     assert len(facts["distance"]["minutes"]["snr_db"]) == 4
     assert (tmp_path / "soak.png").read_bytes().startswith(b"\x89PNG")
 

@@ -16,7 +16,7 @@ from export.provenance import sha256
 from export.quantize import quantize
 from export.student import load_student
 from firmware_sim.blocks import RECIPES
-from firmware_sim.contract import PROFILES
+from firmware_sim.contract import DEFAULT_PROFILE, PROFILES
 from firmware_sim.frame_loop import FrameLoop
 from firmware_sim.graph import SCHEMES, Graph
 from golden_vectors.cases import CASES
@@ -29,6 +29,7 @@ from golden_vectors.verify import Bench, Outcome, verify, write_agreement
 from tests import signals
 from tests.synthetic_student import save_student, synthetic_student
 
+PROFILE = PROFILES[DEFAULT_PROFILE]
 TINY_CASES = ("speech_rain", "reset_in_speech", "network_speech_int16x8", "network_speech_int8")
 
 
@@ -46,7 +47,9 @@ class Tiny:
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     """student.npz -> integer graphs -> vectors -> every engine that this machine has, the C host in one build."""
     folder = tmp_path_factory.mktemp("tiny")
-    student = load_student(save_student(synthetic_student(hidden=8, frames=60), folder / "student.npz"))
+    student = load_student(
+        save_student(synthetic_student(hidden=8, frames=60, profile=PROFILE), folder / "student.npz")
+    )
     graphs = {}
     for scheme in SCHEMES:
         quantize(student, RECIPES[scheme]).save(folder / f"{scheme}.npz")
@@ -87,9 +90,9 @@ def test_the_headers_carry_the_graph_and_rebuild_to_the_same_bytes(tiny: Tiny) -
     from export.c_writer import to_c
 
     for graph in tiny.graphs.values():
-        files = to_c(graph, PROFILES["seed"])
+        files = to_c(graph, PROFILE)
         assert tuple(files) == FILES
-        assert files == to_c(Graph.load(tiny.folder / f"{graph.scheme}.npz"), PROFILES["seed"])
+        assert files == to_c(Graph.load(tiny.folder / f"{graph.scheme}.npz"), PROFILE)
         assert graph.digest.encode() in files["stapes_model.h"]
 
 
@@ -101,6 +104,6 @@ def test_a_recording_goes_through_the_door_with_the_tiny_model(scheme: str, tiny
     model = tiny.folder / f"{scheme}.npz"
     assert firmware_door.main([str(noisy), "-o", str(clean), "--model", str(model), "--scheme", scheme]) == 0
     out = soundfile.read(clean, dtype="int16")[0]
-    expected = FrameLoop(PROFILES["seed"], tiny.graphs[scheme]).process(pcm[None])[0]
+    expected = FrameLoop(PROFILE, tiny.graphs[scheme]).process(pcm[None])[0]
     np.testing.assert_array_equal(out[64:], expected[:-64])
     assert not np.array_equal(out[128:], pcm[:-128])

@@ -131,7 +131,8 @@ class Memory:
             "wiener.noise": (wiener, np.dtype("<i8"), bins),
             "wiener.learned": (wiener + 8 * bins, np.dtype("<i8"), bins),
             "wiener.prior_uq16": (wiener + 16 * bins, np.dtype("<u4"), bins),
-            "wiener.hops": (wiener + 20 * bins, np.dtype("<i4"), 1),
+            "wiener.presence_q31": (wiener + 20 * bins, np.dtype("<u4"), bins),
+            "wiener.hops": (wiener + 24 * bins, np.dtype("<i4"), 1),
         }
 
     def state(self, memory: bytes) -> dict[str, Ints]:

@@ -23,6 +23,8 @@ Floats = npt.NDArray[np.float64]
 MEMORY, INNOVATION = 0.98, 0.02
 """mu and 1 - mu of the noise PSD, a_dd and 1 - a_dd of the a-priori SNR."""
 VAD_THRESHOLD = 0.15
+SPEECH_SNR = 10.0**1.5
+"""A-priori SNR of speech where it is present, of the tracker spp; its mean presence keeps 0.975, guarded above 0.99."""
 
 
 def dense(graph: Graph, name: str) -> tuple[Floats, Floats]:
@@ -75,7 +77,7 @@ class GruLayer:
 @dataclass
 class Result:
     """A stretch of the stream: pcm (samples,) in int16 units, not rounded but limited as a converter does; per hop
-    mask, noise PSD as it was used (hops, bins), VAD (hops,), states h0, h1 (hops, hidden)."""
+    mask (hops, bands), noise PSD as it was used (hops, bins), VAD (hops,), states h0, h1 (hops, hidden)."""
 
     pcm: Floats
     mask: Floats
@@ -101,6 +103,7 @@ class FloatLoop:
             "noise": np.full(bins, float(contract.NOISE_MIN)),
             "learned": np.zeros(bins),
             "prior": np.ones(bins),
+            "presence": np.zeros(bins),
             "hops": np.zeros(1),
             **{f"h{i}": np.zeros(layer.hidden) for i, layer in enumerate(self._layers)},
         }
@@ -114,13 +117,15 @@ class FloatLoop:
         spectrum = self._spectra(pcm)
         power = np.abs(spectrum) ** 2 * 2.0 ** (2 * contract.FRAME_FRACTION_BITS - contract.POWER_SHIFT)
         initialising = np.arange(len(power)) + self.state["hops"][0] < self.profile.noise_init_hops
-        gain, noise, vad = self._wiener(power, initialising)
-        x = self._features(power, noise, gain)
+        raw_gain, noise, vad = self._wiener(power, initialising)
+        gain = np.maximum(raw_gain, self.parameters.wiener_floor_q15 / UNITY_GAIN_Q15)
+        x = self._features(power, noise, raw_gain if self.profile.gain_channel else gain)
         h0 = self._layers[0].run(x, self.state["h0"])
         h1 = self._layers[1].run(h0, self.state["h1"])
         self.state["h0"], self.state["h1"] = h0[-1].copy(), h1[-1].copy()
         mask = self._mask(h1)
-        total = np.maximum(gain * mask, self.parameters.gain_floor_q15 / UNITY_GAIN_Q15)
+        of_bins = np.repeat(mask, self.profile.band_widths, axis=1)
+        total = np.maximum(gain * of_bins, self.parameters.gain_floor_q15 / UNITY_GAIN_Q15)
         total[initialising] = 1.0
         self.state["hops"] = self.state["hops"] + len(power)
         out = np.clip(self._overlap_add(spectrum * total), -32768.0, 32767.0)
@@ -137,24 +142,32 @@ class FloatLoop:
     def _wiener(
         self, power: Floats, initialising: npt.NDArray[np.bool_]
     ) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
-        """Gains, the noise PSD that each hop used, and the VAD."""
+        """Gains before their floor, the noise PSD that each hop used, and the VAD."""
         ratios, noises, vad = np.ones_like(power), np.empty_like(power), np.zeros(len(power), bool)
         first = int(initialising.sum())
         self._learn(power[:first], noises[:first])
-        noise, prior, weight = self.state["noise"], self.state["prior"], self._weight
-        threshold, ceiling = VAD_THRESHOLD * self.profile.analysis_samples, contract.GAMMA_MAX_UQ16 / 65536
+        noise, prior, ceiling = self.state["noise"], self.state["prior"], contract.GAMMA_MAX_UQ16 / 65536
         for hop in range(first, len(power)):
             noises[hop], present = noise, power[hop]
             gamma = np.minimum(present / noise, ceiling)
             xi = MEMORY * prior + INNOVATION * np.maximum(gamma - 1.0, 0.0)
             ratio = ratios[hop] = xi / (1.0 + xi)
             prior = gamma * ratio
-            vad[hop] = weight @ (prior - np.log1p(xi)) >= threshold
-            if not vad[hop]:
-                noise = np.maximum(MEMORY * noise + INNOVATION * present, contract.NOISE_MIN)
+            if self.profile.noise_tracker == "spp":
+                share, vad[hop] = self._by_presence(gamma)
+            else:
+                vad[hop] = self._weight @ (prior - np.log1p(xi)) >= VAD_THRESHOLD * self.profile.analysis_samples
+                share = np.full_like(noise, 0.0 if vad[hop] else INNOVATION)
+            noise = np.maximum(noise + share * (present - noise), contract.NOISE_MIN)
         self.state["noise"], self.state["prior"] = noise, prior
-        gain = np.maximum(np.sqrt(ratios), self.parameters.wiener_floor_q15 / UNITY_GAIN_Q15)
-        return gain, noises, vad
+        return np.sqrt(ratios), noises, vad
+
+    def _by_presence(self, gamma: Floats) -> tuple[Floats, bool]:
+        """The input's share in each bin's noise PSD, and whether half of the spectrum is speech."""
+        p = 1.0 / (1.0 + (1.0 + SPEECH_SNR) * np.exp(-np.minimum(gamma, 500.0) * SPEECH_SNR / (1.0 + SPEECH_SNR)))
+        mean = self.state["presence"] = 0.975 * self.state["presence"] + 0.025 * p
+        p = np.where(mean > 0.99, np.minimum(p, 0.99), p)
+        return 0.03 * (1.0 - p), bool(self._weight @ p >= 0.5 * self.profile.analysis_samples)
 
     def _learn(self, power: Floats, noises: Floats) -> None:
         """Hops of the noise initialisation; the last one turns the sum of their powers into the noise PSD."""
@@ -165,12 +178,21 @@ class FloatLoop:
             self.state["noise"] = np.maximum(mean, contract.NOISE_MIN)
 
     def _features(self, power: Floats, noise: Floats, gain: Floats) -> Floats:
-        """Normalised log2 features (hops, bins)."""
-        raw = np.log2(np.maximum(power, contract.NOISE_MIN)) + 2.0 * np.log2(np.maximum(gain, 2.0**-15))
+        """What the network reads: normalised log2 features, then the gain channel if any, (hops, inputs)."""
+        log_power = np.log2(np.maximum(power, contract.NOISE_MIN))
+        if not self.profile.gain_channel:
+            log_power += 2.0 * np.log2(np.maximum(gain, 2.0**-15))
+        raw = self._of_bands(log_power)
         raw[:, 0] = np.log2(noise).mean(axis=1)
         raw -= raw.mean(axis=1, keepdims=True)
         raw /= np.sqrt((raw**2).mean(axis=1, keepdims=True) + contract.LAYER_NORM_EPSILON)
-        return np.clip(raw, -8.0, 8.0 - 2.0**-contract.FEATURE_FRACTION_BITS)
+        x = np.clip(raw, -8.0, 8.0 - 2.0**-contract.FEATURE_FRACTION_BITS)
+        return np.hstack([x, 4.0 * (self._of_bands(gain) - 0.5)]) if self.profile.gain_channel else x
+
+    def _of_bands(self, values: Floats) -> Floats:
+        """Means over the bins of each band."""
+        starts, widths = tables.band_starts(self.profile), np.array(self.profile.band_widths)
+        return np.asarray(np.add.reduceat(values, starts, axis=1) / widths)
 
     def _mask(self, h: Floats) -> Floats:
         (fc1, fc1_bias), (fc2, fc2_bias) = self._head

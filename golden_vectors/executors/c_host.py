@@ -87,6 +87,7 @@ class HostDevice:
     """One instance of the device.
 
     graph       None: a device without a network
+    profile     None: that of the graph, or the default
     parameters  None: the defaults of the contract
     library     another build of the same graph and profile; None builds or reuses the optimised one
     raises      ContractError when graph, profile and parameters do not fit, WitnessError without a compiler
@@ -95,10 +96,11 @@ class HostDevice:
     def __init__(
         self,
         graph: Graph | None,
-        profile: Profile = PROFILES[DEFAULT_PROFILE],
+        profile: Profile | None = None,
         parameters: Parameters | None = None,
         library: Path | None = None,
     ) -> None:
+        profile = profile or PROFILES[graph.meta["profile"] if graph is not None else DEFAULT_PROFILE]
         self.profile = profile
         self._has_network = graph is not None
         self.library = _load(library or build_host(graph, profile))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import ClassVar
 
 from firmware_sim.contract import STAGES, Parameters
@@ -23,7 +23,7 @@ from golden_vectors.kinds.stream import (
     stream_input,
     trace_lines,
 )
-from golden_vectors.signals import HOP, PROFILE, RECIPES, made
+from golden_vectors.signals import HOP, PROFILE, RECIPES, SHIPPED, made
 from golden_vectors.vector import Vector, sha256
 
 HOPS_PER_LINE = 250
@@ -43,7 +43,7 @@ class DriftCase:
     flags: tuple[str, ...]
     hops: int
     recipe: str
-    parameters: Parameters = field(default_factory=Parameters)
+    parameters: Parameters = SHIPPED
     scheme: str = "int16x8"
     model: str = ""
     """Name of MODELS; "": that of the scheme."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -42,7 +42,7 @@ from golden_vectors.kinds.base import (
     profile_facts,
 )
 from golden_vectors.kinds.hops import EVENT_KEYS, check_events, check_resets, check_stream, stream_properties
-from golden_vectors.signals import HOP, PROFILE, Signal, check_made, made
+from golden_vectors.signals import HOP, PROFILE, SHIPPED, Signal, check_made, made
 from golden_vectors.vector import Vector
 
 Pcm: TypeAlias = npt.NDArray[np.int16]
@@ -64,7 +64,7 @@ class StreamCase:
     flags: tuple[str, ...]
     hops: int
     signal: Signal
-    parameters: Parameters = field(default_factory=Parameters)
+    parameters: Parameters = SHIPPED
     resets: tuple[int, ...] = ()
     scheme: str = "int16x8"
     events: tuple[tuple[int, str], ...] = ()

@@ -102,7 +102,7 @@ def test_the_export_prints_the_map_of_what_it_writes(
     monkeypatch.setenv("COLUMNS", "120")
     graph = Graph.load(door.BLESSED["int16x8"])
     assert door.main(["--to", "c", "--out", str(tmp_path / "out"), *["--paired"] * paired]) == 0
-    memory, printed = memory_map(graph, SEED, paired), capsys.readouterr().out
+    memory, printed = memory_map(graph, PROFILES[graph.meta["profile"]], paired), capsys.readouterr().out
     words = " ".join(printed.split())
     for name, size in (*memory.flash.items(), *memory.state):
         assert f"{name} {size:,} " in f"{words} ", name

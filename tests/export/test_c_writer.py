@@ -87,7 +87,7 @@ def test_the_memory_map_is_what_the_compiler_says(scheme: str | None) -> None:
     total = sum(size for _, size in Network(graph, SEED).memory.state)
     assert f"RAM {total} for each instance" in header
     assert f"#define STAPES_STATE_BYTES {total}U" in header
-    assert HostDevice(graph).library.stapes_state_bytes() == total
+    assert HostDevice(graph, SEED).library.stapes_state_bytes() == total
 
 
 def test_the_memory_map_of_paired_weights_is_what_the_compiler_says() -> None:
@@ -106,7 +106,7 @@ def test_the_memory_map_of_paired_weights_is_what_the_compiler_says() -> None:
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_flash_of_the_map_is_the_arrays_of_the_files(scheme: str) -> None:
     files = texts(scheme)
-    width = {"int8_t": 1, "int16_t": 2, "uint16_t": 2, "int32_t": 4, "uint8_t": 1}
+    width = {"int8_t": 1, "int16_t": 2, "uint16_t": 2, "int32_t": 4, "uint32_t": 4, "uint8_t": 1}
     found = 0
     for text in (files["stapes_model.c"], files["stapes_tables.h"].split("STAPES_TABLES_DEFINE")[1]):
         for ctype, shape in re.findall(r"^(?:static )?const (\w+) \w+((?:\[\d+\])+) =", text, re.MULTILINE):
@@ -120,7 +120,7 @@ def test_digest_of_the_configuration_is_in_the_device_and_names_what_decides_a_b
     for name, graph in (("none", None), *((scheme, tiny_graph(scheme)) for scheme in SCHEMES)):
         header = to_c(graph, SEED)["stapes_tables.h"].decode()
         digests[name] = re.findall(r'STAPES_CONFIG_DIGEST "([0-9a-f]{64})"', header)[0]
-        assert HostDevice(graph).config_digest == digests[name]
+        assert HostDevice(graph, SEED).config_digest == digests[name]
     wide = to_c(None, Profile("wide", 256, 64, 128))["stapes_tables.h"].decode()
     digests["wide"] = re.findall(r'STAPES_CONFIG_DIGEST "([0-9a-f]{64})"', wide)[0]
     assert len(set(digests.values())) == 4

@@ -14,15 +14,16 @@ import numpy as np
 from export.c_writer import to_c
 from export.provenance import write_atomic
 from firmware_sim.blocks import RECIPES, Dense, GruWeights, Scheme, mask_network
-from firmware_sim.contract import PROFILES, WIENER_FLOOR_Q15
+from firmware_sim.contract import PROFILES, Profile
 from firmware_sim.graph import Graph
 
 HIDDEN = 8
-BINS = PROFILES["seed"].bins
-META = {"profile": "seed", "student_sha256": "none: written by hand", "wiener_floor_q15": WIENER_FLOOR_Q15}
+SEED, DEFAULT = PROFILES["seed"], PROFILES["default"]
 DIRECTORY = Path(__file__).resolve().parents[1] / "data" / "tiny_model"
 COMMITTED = {"int16x8": ("stapes_tables.h", "stapes_model.h", "stapes_model.c"), "int8": ("stapes_model.c",)}
 """Files kept for each scheme: what the other scheme would repeat is left out."""
+OF_DEFAULT = "default"
+"""Folder of the int16x8 model of the profile `default`: its tables and its calls."""
 
 
 def dense(rows: int, columns: int, scheme: Scheme, seed: int) -> Dense:
@@ -32,7 +33,7 @@ def dense(rows: int, columns: int, scheme: Scheme, seed: int) -> Dense:
     return Dense(values.reshape(rows, columns).astype(np.int8), 2.0**-8, bias)
 
 
-def tiny_graph(scheme_name: str, hidden: int = HIDDEN) -> Graph:
+def tiny_graph(scheme_name: str, hidden: int = HIDDEN, profile: Profile = SEED) -> Graph:
     """Two GRU layers of 8 units, or another number, and the mask head."""
     scheme = RECIPES[scheme_name]
     layers = [
@@ -42,21 +43,24 @@ def tiny_graph(scheme_name: str, hidden: int = HIDDEN) -> Graph:
             h_rz=dense(2 * hidden, hidden, scheme, 4 * i + 2),
             h_n=dense(hidden, hidden, scheme, 4 * i + 3),
         )
-        for i, columns in enumerate((BINS, hidden))
+        for i, columns in enumerate((profile.inputs, hidden))
     ]
-    fc1, fc2 = dense(hidden, hidden, scheme, 8), dense(BINS, hidden, scheme, 9)
+    fc1, fc2 = dense(hidden, hidden, scheme, 8), dense(profile.band_count, hidden, scheme, 9)
     room = (hidden // (HIDDEN + 1)).bit_length()  # more units, larger sums
     fc1_scale = 2.0 ** (room - 12) if scheme.tie_free else 2.0**-4
-    return mask_network(scheme, layers, fc1, fc1_scale, fc2, META)
+    floor = profile.wiener_floor_q15
+    meta = {"profile": profile.name, "student_sha256": "none: written by hand", "wiener_floor_q15": floor}
+    return mask_network(scheme, layers, fc1, fc1_scale, fc2, meta)
 
 
 def generated() -> dict[Path, bytes]:
     """Committed file -> the bytes that code generation gives today."""
     files: dict[Path, bytes] = {}
     for scheme, names in COMMITTED.items():
-        made = to_c(tiny_graph(scheme), PROFILES["seed"])
+        made = to_c(tiny_graph(scheme), SEED)
         files |= {DIRECTORY / scheme / name: made[name] for name in names}
-    return files
+    made = to_c(tiny_graph("int16x8", profile=DEFAULT), DEFAULT)
+    return files | {DIRECTORY / OF_DEFAULT / name: made[name] for name in ("stapes_tables.h", "stapes_model.c")}
 
 
 if __name__ == "__main__":

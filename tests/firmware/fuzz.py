@@ -1,6 +1,6 @@
 """The device under AddressSanitizer and UndefinedBehaviorSanitizer, from random states and on random input.
 
-    python -m tests.firmware.fuzz [--from SEED] [--minutes M]
+    python -m tests.firmware.fuzz [--from NUMBER] [--minutes M]
 
 Lives run inside fuzz_hop.c, which checks its promises itself. Replays start both the C and the frame loop in the same
 random states and compare every tap, every state and every counter. Both are named by their seeds: `--from` goes on
@@ -25,14 +25,14 @@ import numpy.typing as npt
 
 from export.c_memory import PADDING
 from export.c_writer import memory_map, to_c
-from firmware_sim.contract import NOISE_MIN, POWER_MAX, PROFILES, STAGES, UNITY_GAIN_Q15, Parameters
+from firmware_sim.contract import DEFAULT_PROFILE, NOISE_MIN, POWER_MAX, PROFILES, STAGES, UNITY_GAIN_Q15, Parameters
 from firmware_sim.fixed import Ints
 from firmware_sim.frame_loop import TAP_DTYPES, TAPS, FrameLoop
 from firmware_sim.graph import Graph
 from golden_vectors import cc
 
-SEED = PROFILES["seed"]
-HOP, BINS = SEED.hop_samples, SEED.bins
+PROFILE = PROFILES[DEFAULT_PROFILE]
+HOP, BINS = PROFILE.hop_samples, PROFILE.bins
 SOURCE = Path(__file__).with_name("fuzz_hop.c")
 SANITIZERS = (
     ("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
@@ -69,7 +69,7 @@ def program(graph: Graph | None, flags: Sequence[str] = ("-O1",), sources: Seque
     command = [*(cc.find_compiler() or ()), "-std=c11", "-g", *flags, *sanitizers(), *cc.WARNINGS]
     files = [*(sources or sorted(cc.FIRMWARE.glob("*.c"))), SOURCE]
     includes = (cc.FIRMWARE, cc.FIRMWARE / "cmsis_stubs")
-    return cc.build(cc.BUILD, "fuzz_hop", command, to_c(graph, SEED), files, includes)
+    return cc.build(cc.BUILD, "fuzz_hop", command, to_c(graph, PROFILE), files, includes)
 
 
 def run(path: Path, *words: object, stdin: bytes = b"") -> bytes:
@@ -86,8 +86,10 @@ def run(path: Path, *words: object, stdin: bytes = b"") -> bytes:
 
 def state_dtype(graph: Graph | None) -> np.dtype[Any]:
     """stapes_state_t as numpy reads it, by its memory map; h0 and h1 are where a hop leaves them."""
-    sizes = memory_map(graph, SEED)
-    wiener = np.dtype([("noise", "<i8", BINS), ("learned", "<i8", BINS), ("prior_uq16", "<u4", BINS), ("hops", "<i4")])
+    sizes = memory_map(graph, PROFILE)
+    wide = [(name, "<i8", BINS) for name in ("noise", "learned")]
+    narrow = [(name, "<u4", BINS) for name in ("prior_uq16", "presence_q31")]
+    wiener = np.dtype([*wide, *narrow, ("hops", "<i4")])
     own: dict[str, Any] = {
         "wiener": wiener,
         "parameters": np.dtype([("gains", "<u2", 3), ("flags", "u1", 2)]),
@@ -155,15 +157,16 @@ def random_start(graph: Graph | None, seed: int, hops: int = 3) -> Start:
     gains = [int(x) for x in between(rng, 0, UNITY_GAIN_Q15, (3,))]
     use_network = graph is not None and bool(rng.random() < 0.7)
     parameters = Parameters(*gains, use_network, bool(rng.random() < 0.2))
-    age = (0, SEED.noise_init_hops, 1, SEED.noise_init_hops, SEED.noise_init_hops - 1)[seed % 5]
+    age = (0, PROFILE.noise_init_hops, 1, PROFILE.noise_init_hops, PROFILE.noise_init_hops - 1)[seed % 5]
     states["history"] = random_pcm(rng, states["history"].shape)
     states["overlap"] = between(rng, -(1 << 31), (1 << 31) - 1, states["overlap"].shape)
     no_mask = UNITY_GAIN_Q15 if graph is None else 0  # without a network the mask in force is one
-    states["mask_q15"] = between(rng, no_mask, UNITY_GAIN_Q15, (STREAMS, BINS))
+    states["mask_q15"] = between(rng, no_mask, UNITY_GAIN_Q15, states["mask_q15"].shape)
     wiener = states["wiener"]
     wiener["noise"] = between(rng, NOISE_MIN, POWER_MAX, (STREAMS, BINS))
     wiener["learned"] = between(rng, 0, max(age * POWER_MAX, 1), (STREAMS, BINS))
     wiener["prior_uq16"] = between(rng, 0, 1 << 31, (STREAMS, BINS))
+    wiener["presence_q31"] = between(rng, 0, 1 << 31, (STREAMS, BINS))
     wiener["hops"] = age
     for name in graph.states if graph is not None else ():
         low, high = graph.states[name].limits
@@ -188,10 +191,10 @@ def random_pcm(rng: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArray[
 
 def loop_at(graph: Graph | None, start: Start) -> FrameLoop:
     """The frame loop in the same states."""
-    loop = FrameLoop(SEED, graph, start.parameters, STREAMS)
+    loop = FrameLoop(PROFILE, graph, start.parameters, STREAMS)
     wide = {name: start.states[name].astype(np.int64) for name in ("history", "overlap", "mask_q15")}
     loop._history, loop._overlap, loop._mask_q15 = wide["history"], wide["overlap"], wide["mask_q15"]
-    for name in ("noise", "learned", "prior_uq16"):
+    for name in ("noise", "learned", "prior_uq16", "presence_q31"):
         setattr(loop._wiener, name, start.states["wiener"][name].astype(np.int64))
     loop._wiener.hops = int(start.states["wiener"]["hops"][0])
     if loop.network is not None:
@@ -242,14 +245,14 @@ def _compare(where: str, loop: FrameLoop, taps: dict[str, Ints], found: npt.NDAr
 
 
 def main(arguments: Sequence[str]) -> int:
-    from golden_vectors.__main__ import MODEL, MODEL_INT8
+    from golden_vectors.__main__ import BLESSED
     from golden_vectors.generate import load_graphs
 
     parser = argparse.ArgumentParser(prog="python -m tests.firmware.fuzz", description=__doc__)
-    parser.add_argument("--from", dest="first", type=int, default=0, metavar="SEED", help="default: 0")
+    parser.add_argument("--from", dest="first", type=int, default=0, metavar="NUMBER", help="default: 0")
     parser.add_argument("--minutes", type=float, default=5.0, help="default: 5")
     options = parser.parse_args(arguments)
-    graphs: dict[str, Graph | None] = {**load_graphs({"int16x8": MODEL, "int8": MODEL_INT8}), "no network": None}
+    graphs: dict[str, Graph | None] = {**load_graphs(BLESSED), "no network": None}
     programs = {name: program(graph) for name, graph in graphs.items()}
     print(f"sanitizers: {' '.join(sanitizers())}")
     seed, lives, end = options.first, 500, time.monotonic() + 60.0 * options.minutes

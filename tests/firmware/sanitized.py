@@ -26,7 +26,7 @@ def main(library: Path, scheme: str) -> None:
         hops += len(pcm) // 64
     device = HostDevice(graph, library=library)
     x = device.taps["network.x"].dtype
-    ends = np.random.default_rng(0).choice([np.iinfo(x).min, np.iinfo(x).max], (100, 65)) & ~1
+    ends = np.random.default_rng(0).choice([np.iinfo(x).min, np.iinfo(x).max], (100, 128)) & ~1
     device.record_network(ends, ())
     print(f"{hops} hops and 100 network steps without undefined behaviour")
 

@@ -20,7 +20,7 @@ from firmware_sim.graph import Graph
 from golden_vectors import cc
 from golden_vectors.cc import FIRMWARE, INCLUDES, ROOT, WARNINGS, build_host, find_compiler, missing_compiler
 from golden_vectors.errors import WitnessError
-from tests.firmware.c_library import QUICK, SEED, model
+from tests.firmware.c_library import PROFILE, QUICK, model
 
 COMPILERS = {name: command for name, command in cc.COMPILERS.items() if missing_compiler(name) is None}
 TRAPS = ("-O1", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error")
@@ -32,7 +32,7 @@ SHF_WRITE = 1
 def test_no_warning_at_the_device_optimisation(compiler: str, scheme: str | None) -> None:
     graph = model(scheme) if scheme else None
     for flags in (("-O2",), ("-O2", "-DSTAPES_DSP")):
-        assert build_host(graph, SEED, flags=flags, compiler=COMPILERS[compiler]).stat().st_size > 10_000
+        assert build_host(graph, PROFILE, flags=flags, compiler=COMPILERS[compiler]).stat().st_size > 10_000
 
 
 PLANTED = {
@@ -48,7 +48,7 @@ def test_a_planted_warning_stops_the_build(complaint: str, tmp_path: Path) -> No
     planted = tmp_path / "planted.c"
     planted.write_text(PLANTED[complaint])
     with pytest.raises(WitnessError, match=rf"does not compile: .*({complaint})"):
-        build_host(None, SEED, flags=QUICK, more_sources=(planted,))
+        build_host(None, PROFILE, flags=QUICK, more_sources=(planted,))
 
 
 # ---------------------------------------------------------------- undefined behaviour
@@ -56,7 +56,7 @@ def test_a_planted_warning_stops_the_build(complaint: str, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("scheme", ["int16x8", "int8"])
 def test_no_undefined_behaviour_on_signals_that_look_for_trouble(scheme: str) -> None:
-    library = build_host(model(scheme), SEED, flags=TRAPS)
+    library = build_host(model(scheme), PROFILE, flags=TRAPS)
     command = [sys.executable, "-m", "tests.firmware.sanitized", str(library), scheme]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
@@ -67,7 +67,7 @@ def test_no_undefined_behaviour_on_signals_that_look_for_trouble(scheme: str) ->
 def test_planted_undefined_behaviour_traps(expression: str, tmp_path: Path) -> None:
     planted = tmp_path / "planted.c"
     planted.write_text(f"int planted(int x);\nint planted(int x) {{ return {expression}; }}\n")
-    library = build_host(None, SEED, flags=TRAPS, more_sources=(planted,))
+    library = build_host(None, PROFILE, flags=TRAPS, more_sources=(planted,))
     call = f"import ctypes; ctypes.CDLL({str(library)!r}).planted({2**31 - 1})"
     assert subprocess.run([sys.executable, "-c", call], check=False).returncode < 0
 
@@ -77,7 +77,7 @@ def test_planted_undefined_behaviour_traps(expression: str, tmp_path: Path) -> N
 
 def objects(graph: Graph | None, folder: Path, *more: Path) -> list[Path]:
     """Object files of firmware and generated code, position-dependent as on the device."""
-    write_c(graph, SEED, folder)
+    write_c(graph, PROFILE, folder)
     sources = [*sorted(FIRMWARE.glob("*.c")), folder / "stapes_model.c", *more]
     includes = [f"-I{path}" for path in (*INCLUDES, folder)]
     flags = ("-std=c11", "-O2", *WARNINGS, "-fno-pic", "-fno-stack-protector", *includes, "-c")
@@ -128,15 +128,15 @@ def test_a_planted_static_and_a_planted_libc_call_are_caught(tmp_path: Path) -> 
 
 
 def test_equal_inputs_share_a_library_and_other_inputs_do_not() -> None:
-    first, again = build_host(None, SEED, flags=QUICK), build_host(None, SEED, flags=QUICK)
+    first, again = build_host(None, PROFILE, flags=QUICK), build_host(None, PROFILE, flags=QUICK)
     assert first == again
-    assert build_host(None, SEED, flags=(*QUICK, "-DSTAPES_OTHER")) != first
+    assert build_host(None, PROFILE, flags=(*QUICK, "-DSTAPES_OTHER")) != first
 
 
 def test_builds_that_run_side_by_side_do_not_collide(tmp_path: Path) -> None:
     flags = (*QUICK, f'-DSTAPES_RUN="{tmp_path.name}"')
     with ThreadPoolExecutor(3) as pool:
-        libraries = list(pool.map(lambda _: build_host(None, SEED, flags=flags), range(3)))
+        libraries = list(pool.map(lambda _: build_host(None, PROFILE, flags=flags), range(3)))
     assert len(set(libraries)) == 1
     assert ctypes.CDLL(str(libraries[0])).stapes_state_bytes() > 0
     shutil.rmtree(libraries[0].parent)
@@ -144,14 +144,14 @@ def test_builds_that_run_side_by_side_do_not_collide(tmp_path: Path) -> None:
 
 def test_a_compiler_that_cannot_start_is_named() -> None:
     with pytest.raises(WitnessError, match="C compiler no-such-cc cannot be started"):
-        build_host(None, SEED, compiler=("no-such-cc",))
+        build_host(None, PROFILE, compiler=("no-such-cc",))
 
 
 def test_no_compiler_is_absence_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cc, "find_compiler", lambda: None)
     assert "pip install ziglang" in (cc.missing_compiler() or "")
     with pytest.raises(WitnessError, match="no C compiler"):
-        build_host(None, SEED)
+        build_host(None, PROFILE)
 
 
 def test_the_environment_chooses_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:

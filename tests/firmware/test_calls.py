@@ -7,7 +7,7 @@ import pytest
 from golden_vectors.m7.build import COMPILERS, DSP, build_m7, missing_compiler
 from golden_vectors.m7.elf import Elf
 from golden_vectors.m7.stack import HOP, StackAnalysis
-from tests.firmware.c_library import SEED, model
+from tests.firmware.c_library import PROFILE, model
 
 HERE = [compiler for compiler in COMPILERS if missing_compiler(compiler) is None]
 MEMORY = ("memcpy", "memset", "__aeabi_mem")
@@ -21,7 +21,7 @@ LAST_ROWS = {"stapes_fully_connected_last"}
 
 
 def analysis(scheme: str, compiler: str, *flags: str) -> StackAnalysis:
-    return StackAnalysis(Elf.load(build_m7(model(scheme), SEED, compiler=compiler, flags=(*DSP, *flags))))
+    return StackAnalysis(Elf.load(build_m7(model(scheme), PROFILE, compiler=compiler, flags=(*DSP, *flags))))
 
 
 def calls_of_kernels(image: StackAnalysis, prefix: str = "stapes_") -> set[str]:

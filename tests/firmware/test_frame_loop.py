@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from firmware_sim.blocks import RECIPES
-from firmware_sim.contract import STAGES, WIENER_ALONE, ContractError, Parameters, Profile
+from firmware_sim.contract import PROFILES, SAMPLE_RATE_HZ, STAGES, WIENER_ALONE, ContractError, Parameters, Profile
 from firmware_sim.fixed import Ints
 from firmware_sim.frame_loop import TAPS, FrameLoop
 from firmware_sim.graph import Graph
@@ -18,9 +18,9 @@ from golden_vectors.executors.base import StreamInput
 from golden_vectors.executors.c_host import CHost, HostDevice, ParameterBlock
 from golden_vectors.executors.numpy_reference import NumpyReference
 from tests import signals
-from tests.firmware.c_library import SEED, model
+from tests.firmware.c_library import BOTH, PROFILE, model
 
-HOP = SEED.hop_samples
+HOP = PROFILE.hop_samples
 SCHEMES = tuple(RECIPES)
 
 
@@ -45,14 +45,26 @@ def test_signals_that_look_for_trouble(scheme: str, name: str) -> None:
     assert_equal_streams(model(scheme), StreamInput(pcm))
 
 
-def test_every_signal_without_a_network() -> None:
+@BOTH
+def test_every_signal_without_a_network(profile: Profile) -> None:
     pcm = np.concatenate([whole_hops(s) for s in signals.adversarial(60 * HOP).values()])
-    assert_equal_streams(None, StreamInput(pcm, WIENER_ALONE))
+    assert_equal_streams(None, StreamInput(pcm, WIENER_ALONE, profile=profile))
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_the_seed_profile_with_its_network(scheme: str) -> None:
+    seed = PROFILES["seed"]
+    pcm = whole_hops(np.concatenate([signals.mixture(5.0, 1.0), signals.level_jumps(8000)]))
+    assert_equal_streams(model(scheme, seed), StreamInput(pcm, profile=seed))
+
+
+def test_a_noise_that_rose_after_digital_silence() -> None:
+    assert_equal_streams(model("int16x8"), StreamInput(whole_hops(signals.risen_noise(5 * SAMPLE_RATE_HZ))))
 
 
 def hops_of_python(graph: Graph, streams: npt.NDArray[np.int16], hops: int) -> Iterator[dict[str, Ints]]:
     """Taps (streams, hops, ...) of blocks of hops."""
-    loop = FrameLoop(SEED, graph, streams=len(streams))
+    loop = FrameLoop(PROFILE, graph, streams=len(streams))
     for start in range(0, streams.shape[1], hops * HOP):
         block = streams[:, start : start + hops * HOP]
         rows = [loop.process_hop(block[:, i : i + HOP]).taps for i in range(0, block.shape[1], HOP)]
@@ -83,7 +95,7 @@ def test_every_tensor_of_the_network_against_the_graph(scheme: str) -> None:
     device = HostDevice(graph)
     x = RECIPES[scheme].dtype
     low, high = np.iinfo(x).min, np.iinfo(x).max
-    codes = np.random.default_rng(0).integers(low // 4, high // 4, (200, SEED.bins)) * 2
+    codes = np.random.default_rng(0).integers(low // 4, high // 4, (200, PROFILE.inputs)) * 2
     names = tuple(name for name in device.taps if name.startswith("network."))
     assert {name.removeprefix("network.") for name in names} == {n for n, t in graph.tensors.items() if t.data is None}
     got = device.record_network(codes, names)
@@ -138,7 +150,7 @@ def test_two_ears_interleaved_do_not_know_each_other() -> None:
 def test_parameters_may_change_between_hops() -> None:
     graph, pcm = model("int16x8"), whole_hops(signals.mixture(0.0, 0.5))
     half = len(pcm) // HOP // 2 * HOP
-    loop, device = FrameLoop(SEED, graph), HostDevice(graph)
+    loop, device = FrameLoop(PROFILE, graph), HostDevice(graph)
     expected = [loop.process(pcm[None, :half])[0]]
     got = [device.process(pcm[:half])]
     loop.parameters = PARAMETERS["dry half"]
@@ -192,7 +204,7 @@ def test_a_device_that_nobody_has_set_takes_the_wiener_floor_of_its_model() -> N
     meta = {**blessed.meta, "wiener_floor_q15": 1234}
     other = Graph(blessed.scheme, blessed.ops, blessed.inputs, blessed.outputs, meta)
     pcm = whole_hops(signals.noisy_speech(1.0).ravel())[: 100 * HOP]
-    loop = FrameLoop(SEED, other)
+    loop = FrameLoop(PROFILE, other)
     assert loop.parameters.wiener_floor_q15 == 1234
     device = HostDevice(other)
     untouched = HostDevice(other)

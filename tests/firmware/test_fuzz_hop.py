@@ -32,7 +32,7 @@ def test_c_and_python_agree_from_any_state(name: str) -> None:
 def test_replayed_states_are_spread_over_their_ranges() -> None:
     starts = [fuzz.random_start(GRAPHS["int16x8"], seed) for seed in range(8)]
     ages = {int(start.states["wiener"]["hops"][0]) for start in starts}
-    assert {0, fuzz.SEED.noise_init_hops} <= ages
+    assert {0, fuzz.PROFILE.noise_init_hops} <= ages
     assert {held for start in starts for held in start.held} == {False, True}
     for values, low, high in [
         ([start.states["overlap"] for start in starts], -(1 << 31), (1 << 31) - 1),

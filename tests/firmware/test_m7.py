@@ -25,10 +25,10 @@ from golden_vectors.m7.build import COMPILERS, DSP, PARTS, build_m7, missing_com
 from golden_vectors.m7.emulator import Emulator, instructions_in, memory_regions, memory_roles, run_unicorn
 from golden_vectors.m7.image import Image
 from tests import signals
-from tests.firmware.c_library import SEED, model
+from tests.firmware.c_library import PROFILE, model
 
 HERE = [compiler for compiler in COMPILERS if missing_compiler(compiler) is None]
-HOP = SEED.hop_samples
+HOP = PROFILE.hop_samples
 
 
 def assert_equal_streams(engine: CM7, scheme: str | None, stream: StreamInput) -> None:
@@ -73,7 +73,7 @@ def test_settings_and_a_device_without_a_network() -> None:
 def test_the_network_on_the_ends_of_its_input_range(scheme: str) -> None:
     graph = model(scheme)
     limits = np.iinfo(graph.inputs[0].dtype)
-    codes = np.random.default_rng(1).choice([limits.min, limits.max], (60, SEED.bins)) & ~1
+    codes = np.random.default_rng(1).choice([limits.min, limits.max], (60, PROFILE.inputs)) & ~1
     expected, got = NumpyReference().run_network(graph, codes), CM7().run_network(graph, codes)
     for name, values in expected.items():
         np.testing.assert_array_equal(got[name], values, err_msg=name)
@@ -85,7 +85,7 @@ def test_the_network_on_the_ends_of_its_input_range(scheme: str) -> None:
 @cache
 def counted(flags: tuple[str, ...] = DSP) -> HopInstructions:
     graph = model("int16x8")
-    return count_hops(build_m7(graph, SEED, flags=flags), graph, signals.mixture(0.0, 0.2)[: 45 * HOP], skip=30)
+    return count_hops(build_m7(graph, PROFILE, flags=flags), graph, signals.mixture(0.0, 0.2)[: 45 * HOP], skip=30)
 
 
 def test_every_stage_of_a_hop_is_counted() -> None:
@@ -106,7 +106,7 @@ FRONT_END = ("window", "rfft", "wiener", "features")
 
 @pytest.mark.parametrize("compiler", HERE)
 def test_the_front_end_takes_at_most_30k_instructions_of_any_signal(compiler: str) -> None:
-    graph, image = model("int16x8"), build_m7(model("int16x8"), SEED, compiler=compiler)
+    graph, image = model("int16x8"), build_m7(model("int16x8"), PROFILE, compiler=compiler)
     for name in ("digital silence", "white noise at full scale", "speech after digital silence"):
         count = count_hops(image, graph, signals.adversarial(45 * HOP)[name][: 45 * HOP], skip=30)
         assert np.sum([count.stages[stage] for stage in FRONT_END], axis=0).max() <= 30_000
@@ -114,7 +114,7 @@ def test_the_front_end_takes_at_most_30k_instructions_of_any_signal(compiler: st
 
 def test_no_stage_but_the_wiener_filter_takes_more_instructions_of_one_signal_than_of_another() -> None:
     """And that one has two counts: with speech, and without, when the noise is followed."""
-    graph, image = model("int16x8"), build_m7(model("int16x8"), SEED)
+    graph, image = model("int16x8"), build_m7(model("int16x8"), PROFILE)
     wiener = set(counted().stages["wiener"])
     for name in ("digital silence", "white noise at full scale", "speech after digital silence"):
         count = count_hops(image, graph, signals.adversarial(45 * HOP)[name][: 45 * HOP], skip=30)
@@ -132,13 +132,13 @@ def test_thumb_instructions_are_counted_by_their_length() -> None:
 def test_counts_of_blocks_are_those_of_single_instructions() -> None:
     """The hook on code sees every instruction but those that an IT block skips."""
     graph, script, steps = model("int16x8"), Script(), []
-    script.hops(signals.mixture(0.0, 0.1)[: 2 * HOP], SEED)
-    image = Image.load(build_m7(graph, SEED))
+    script.hops(signals.mixture(0.0, 0.1)[: 2 * HOP], PROFILE)
+    image = Image.load(build_m7(graph, PROFILE))
     core = Emulator(image, {INPUT: bytes(script.data)})
     start, end = next((f.start, f.end) for f in image.functions if f.name == "stapes_window")
     core.core.hook_add(core._uc.UC_HOOK_CODE, lambda *_: steps.append(1), begin=start, end=end - 1)
     core.run()
-    count = count_hops(build_m7(graph, SEED), graph, signals.mixture(0.0, 0.1)[: 2 * HOP])
+    count = count_hops(build_m7(graph, PROFILE), graph, signals.mixture(0.0, 0.1)[: 2 * HOP])
     assert len(steps) == count.stages["window"].sum()
 
 
@@ -152,7 +152,7 @@ def test_an_image_stays_in_the_memories_of_its_part_and_runs_there(part: str, co
     regions, roles = memory_regions(part), memory_roles(part)
     assert set(regions) == {"FLASH", "ITCM", "DTCM", "SRAM"}
     assert set(roles) == {"CODE", "WEIGHTS", "DATA"}
-    image = Image.load(build_m7(model("int16x8"), SEED, part=part, compiler=compiler))
+    image = Image.load(build_m7(model("int16x8"), PROFILE, part=part, compiler=compiler))
     origin, size = regions["FLASH"]
     assert all(origin <= address and address + len(data) <= origin + size for address, data in image.segments)
     origin, size = regions[roles["CODE"]]
@@ -169,7 +169,7 @@ def test_the_memories_of_a_part_do_not_overlap(part: str) -> None:
 
 def test_an_image_that_writes_into_flash_is_stopped() -> None:
     """The rule that keeps start-up code from copying a section onto itself."""
-    core = Emulator(Image.load(build_m7(None, SEED, part="stm32f746")), {INPUT: b""}, part="stm32f746").core
+    core = Emulator(Image.load(build_m7(None, PROFILE, part="stm32f746")), {INPUT: b""}, part="stm32f746").core
     store_to_flash = bytes.fromhex("0060")  # str r0, [r0]
     core.mem_write(0x20000000, store_to_flash)
     core.reg_write(UC_ARM_REG_R0, memory_regions("stm32f746")["FLASH"][0])
@@ -198,11 +198,11 @@ def test_an_image_ends_with_a_status_that_is_named(data: bytes, complaint: str) 
     script = Script()
     script.data += data
     with pytest.raises(WitnessError, match=complaint):
-        run_script(build_m7(None, SEED), script, run_unicorn)
+        run_script(build_m7(None, PROFILE), script, run_unicorn)
 
 
 def test_a_fault_is_named_with_its_place(tmp_path: Path) -> None:
-    image = Image.load(build_m7(None, SEED))
+    image = Image.load(build_m7(None, PROFILE))
     core = Emulator(image, {INPUT: b""})
     core.core.mem_write(image.segments[0][0] + 4, struct.pack("<I", 0x30000001))
     with pytest.raises(WitnessError, match=r"the M7 stopped at 0x30000000 in no function"):
@@ -215,7 +215,7 @@ def test_an_exit_block_at_the_top_of_the_memory_is_read() -> None:
 
 
 def test_an_image_that_never_ends_is_stopped_and_its_place_named() -> None:
-    image = Image.load(build_m7(None, SEED))
+    image = Image.load(build_m7(None, PROFILE))
     core = Emulator(image, {INPUT: b""})
     core.core.mem_write(image.address("Reset_Handler"), bytes.fromhex("fee7"))  # b .
     with pytest.raises(WitnessError, match=r"no exit within 0\.2 s: it was in Reset_Handler"):
@@ -227,7 +227,7 @@ def test_no_elf_and_no_function_are_named(tmp_path: Path) -> None:
     with pytest.raises(WitnessError, match=r"x\.elf: not a 32-bit"):
         Image.load(tmp_path / "x.elf")
     with pytest.raises(WitnessError, match="no function stapes_missing"):
-        Image.load(build_m7(None, SEED)).address("stapes_missing")
+        Image.load(build_m7(None, PROFILE)).address("stapes_missing")
 
 
 def test_what_is_missing_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,11 +238,11 @@ def test_what_is_missing_is_named_with_its_command(monkeypatch: pytest.MonkeyPat
     assert missing_compiler("zig") == "no compiler for the M7: pip install ziglang==0.17.1"
     assert "apt-get install gcc-arm-none-eabi" in str(missing_compiler("gcc"))
     with pytest.raises(WitnessError, match="no compiler for the M7"):
-        build_m7(None, SEED)
+        build_m7(None, PROFILE)
 
 
 @pytest.mark.parametrize("compiler", HERE)
 def test_the_image_is_built_for_a_core_without_fpu(compiler: str) -> None:
     """EF_ARM_ABI_FLOAT_SOFT: no floating-point register carries anything."""
-    flags = struct.unpack_from("<I", build_m7(None, SEED, compiler=compiler).read_bytes(), 36)[0]
+    flags = struct.unpack_from("<I", build_m7(None, PROFILE, compiler=compiler).read_bytes(), 36)[0]
     assert flags & 0x600 == 0x200

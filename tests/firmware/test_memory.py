@@ -17,7 +17,7 @@ from golden_vectors.m7.elf import ALLOCATED, OBJECT, WRITE, Elf
 from golden_vectors.m7.emulator import memory_regions
 from golden_vectors.m7.image import Image
 from golden_vectors.memory import STATE, buffers, regions
-from tests.firmware.c_library import SEED, model
+from tests.firmware.c_library import PROFILE, model
 
 HERE = [compiler for compiler in COMPILERS if missing_compiler(compiler) is None]
 builds = pytest.mark.parametrize(
@@ -28,8 +28,8 @@ builds = pytest.mark.parametrize(
 @builds
 def test_every_buffer_of_the_map_is_in_the_image_with_its_bytes(compiler: str, scheme: str) -> None:
     graph = model(scheme)
-    elf = Elf.load(build_m7(graph, SEED, compiler=compiler))
-    memory = memory_map(graph, SEED, paired=True)
+    elf = Elf.load(build_m7(graph, PROFILE, compiler=compiler))
+    memory = memory_map(graph, PROFILE, paired=True)
     objects = {symbol.name: symbol.size for symbol in elf.symbols if symbol.kind == OBJECT}
     unread = {"stapes_sigmoid_uq16"} - set(objects) if scheme == "int8" else set()  # linkers may leave it out
     assert {name: objects.get(name) for name in memory.flash if name not in unread} == {
@@ -46,7 +46,7 @@ def test_every_buffer_of_the_map_is_in_the_image_with_its_bytes(compiler: str, s
 @pytest.mark.parametrize("part", PARTS)
 @builds
 def test_regions_hold_every_section_once_and_flash_the_copies(compiler: str, scheme: str, part: str) -> None:
-    image = build_m7(model(scheme), SEED, compiler=compiler, part=part)
+    image = build_m7(model(scheme), PROFILE, compiler=compiler, part=part)
     elf, found = Elf.load(image), regions(Elf.load(image), part)
     assert [region.name for region in found] == list(memory_regions(part))
     held = [name for region in found for name in region.holds if not name.startswith("copy of ")]
@@ -61,7 +61,7 @@ def test_regions_hold_every_section_once_and_flash_the_copies(compiler: str, sch
 
 def writable(compiler: str, folder: Path, graph: Graph | None, *more: Path) -> dict[str, int]:
     """Bytes in writable sections of the object files of firmware and generated code, where there are any."""
-    write_c(graph, SEED, folder)
+    write_c(graph, PROFILE, folder)
     includes = [f"-I{path}" for path in (folder, PORT, PORT / "cmsis", FIRMWARE)]
     command = [*COMPILERS[compiler], "-std=c11", "-O2", "-ffreestanding", "-fdata-sections", "-fno-common", *DSP]
     found = {}

@@ -21,7 +21,7 @@ from firmware_sim.network import decode_mask, encode_features
 from firmware_sim.ops import Add, FullyConnected, Logistic, Mul, Op, Quantize, Split, Sub, Tanh
 from golden_vectors.cc import BUILD
 from golden_vectors.m7 import build
-from tests.firmware.c_library import DSP, QUICK, SEED, Counter, address, library
+from tests.firmware.c_library import DSP, PROFILE, QUICK, Counter, address, library
 from tests.single_op import boundary, pairs, tensor, whole
 
 RNG = np.random.default_rng(0)
@@ -165,7 +165,7 @@ def source(paired: bool) -> str:
 @cache
 def kernels(flags: tuple[str, ...] = QUICK, paired: bool = False) -> ctypes.CDLL:
     path = write_atomic(BUILD / "tests" / f"ops{'_paired' if paired else ''}.c", source(paired).encode())
-    return library(SEED, Path(path), flags=flags)
+    return library(PROFILE, Path(path), flags=flags)
 
 
 def run_c(

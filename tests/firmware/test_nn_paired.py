@@ -24,7 +24,7 @@ from golden_vectors.executors.c_m7 import CM7
 from golden_vectors.executors.network import Arrays, closed_loop
 from golden_vectors.m7 import build
 from tests.export.tiny_model import tiny_graph
-from tests.firmware.c_library import SEED
+from tests.firmware.c_library import PROFILE
 from tests.firmware.test_nn import C_TYPES, dense
 from tests.single_op import tensor
 
@@ -71,7 +71,7 @@ def test_builds_for_a_debugger_or_a_small_flash_give_the_same_bits(compiler: str
 def assert_equal_steps(graph: Graph, device: CM7) -> None:
     """The network on random codes, every eighth step of them at the ends of the range."""
     limits = np.iinfo(C_TYPES[graph.inputs[0].dtype])
-    codes = np.random.default_rng(0).integers(limits.min, limits.max + 1, (40, SEED.bins)) & ~1
+    codes = np.random.default_rng(0).integers(limits.min, limits.max + 1, (40, PROFILE.inputs)) & ~1
     codes[::8] = np.where(codes[::8] < 0, limits.min, limits.max - 1)
     counter = StreamCounter(1)
 
@@ -113,7 +113,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 @pytest.mark.parametrize("compiler", HERE)
 def test_no_optimisation_keeps_the_compiler_for_ever(compiler: str, tmp_path: Path) -> None:
-    for name, content in to_c(None, SEED).items():
+    for name, content in to_c(None, PROFILE).items():
         (tmp_path / name).write_bytes(content)
     includes = [f"-I{folder}" for folder in (tmp_path, build.PORT, build.PORT / "cmsis", FIRMWARE)]
     base = [*build.COMPILERS[compiler], "-std=c11", "-ffreestanding", *WARNINGS, *build.DSP, *includes]

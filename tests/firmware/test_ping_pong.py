@@ -21,9 +21,9 @@ from golden_vectors.executors.c_m7 import CM7
 from golden_vectors.executors.host_ping_pong import HostPingPong
 from golden_vectors.executors.numpy_reference import NumpyReference
 from tests import signals
-from tests.firmware.c_library import QUICK, SEED, model
+from tests.firmware.c_library import PROFILE, QUICK, model
 
-HOP = SEED.hop_samples
+HOP = PROFILE.hop_samples
 PERIOD = 1000
 """Cycles a hop in these tests."""
 INTERRUPTED = Path(__file__).with_name("interrupted.c")
@@ -102,7 +102,7 @@ def test_the_driver_finds_the_statuses_that_the_schedule_predicts(
         slots.append(schedule.finish(work) if schedule.begin() else schedule.lose())
     pcm = signals.mixture(0.0, 0.2)[: len(works) * HOP]
     twin, driver = (
-        PingPong(FrameLoop(SEED, None, WIENER_ALONE)),
+        PingPong(FrameLoop(PROFILE, None, WIENER_ALONE)),
         HostPingPong(HostDevice(None, parameters=WIENER_ALONE)),
     )
     expected = twin.play(pcm[None], [slot.status for slot in slots])[0]
@@ -128,7 +128,7 @@ def test_two_ears_share_the_schedule_and_nothing_else() -> None:
     graph, statuses = model("int16x8"), [Status.ON_TIME] * 50
     statuses[35:38] = [Status.LATE, Status.HELD_LATE, Status.HELD]
     pcm = np.stack([signals.mixture(0.0, 0.2), signals.white(3200)])
-    expected = PingPong(FrameLoop(SEED, graph, Parameters(), streams=2)).play(pcm, statuses)
+    expected = PingPong(FrameLoop(PROFILE, graph, Parameters(), streams=2)).play(pcm, statuses)
     driver, ready, played = HostPingPong(HostDevice(graph, parameters=Parameters()), ears=2), 0, []
     for hop, status in enumerate(statuses):
         if ready == hop:
@@ -147,7 +147,7 @@ def test_two_ears_share_the_schedule_and_nothing_else() -> None:
 # ---------------------------------------------------------------- interrupts at any point
 
 
-WARM = SEED.noise_init_hops + 4
+WARM = PROFILE.noise_init_hops + 4
 """Hops before those that count: from here on what is processed is not what is dry."""
 HOPS = WARM + 8
 ON_TIME, LATE, HELD, LOST = Status.ON_TIME, Status.LATE, Status.HELD, Status.LOST
@@ -163,7 +163,7 @@ class Interrupted:
     """
 
     def __init__(self, finish: str = "finish") -> None:
-        library = build_host(None, SEED, flags=QUICK, more_sources=(INTERRUPTED,))
+        library = build_host(None, PROFILE, flags=QUICK, more_sources=(INTERRUPTED,))
         self.device = HostDevice(None, parameters=WIENER_ALONE, library=library)
         self.driver, self.last_step = HostPingPong(self.device, prefix="interrupted"), finish
         self.pcm = signals.level_jumps(HOPS * HOP, every=500).reshape(-1, HOP)
@@ -222,7 +222,7 @@ def interrupted_at(step: str, points: int, interrupts: int, late: bool = False, 
 
 def twin_plays(run: Interrupted) -> bool:
     """Whether the twin, told the statuses, plays the same and counts the same."""
-    twin = PingPong(FrameLoop(SEED, None, WIENER_ALONE))
+    twin = PingPong(FrameLoop(PROFILE, None, WIENER_ALONE))
     pcm = run.pcm[: len(run.statuses)].reshape(1, -1)
     played = twin.play(pcm, run.statuses).reshape(-1, HOP)
     heard = np.stack(run.heard[1:])
@@ -307,10 +307,10 @@ def spoil(device: HostDevice, what: str, value: int) -> None:
     network = device.view("network.x").ctypes.data
     base = int(device.state.value or 0)
     parameters = base + ctypes.string_at(base, device.state_bytes).rindex(bytes(ParameterBlock.of(RARE)))
-    wiener = network - -(-(20 * SEED.bins + 4) // 8) * 8
+    wiener = network - -(-(24 * PROFILE.bins + 4) // 8) * 8
     place, kind = {
         "noise": (wiener + 8 * 40, ctypes.c_int64),
-        "hops": (wiener + 20 * SEED.bins, ctypes.c_int32),
+        "hops": (wiener + 24 * PROFILE.bins, ctypes.c_int32),
         "gain": (parameters + 4, ctypes.c_uint16),
         "flag": (parameters + 7, ctypes.c_uint8),
     }[what]

@@ -25,7 +25,7 @@ from golden_vectors.m7 import build, qemu
 from golden_vectors.m7.build import COMPILERS, build_m7, missing_compiler
 from golden_vectors.m7.qemu import PART, missing_qemu, run_qemu
 from tests import signals
-from tests.firmware.c_library import SEED
+from tests.firmware.c_library import PROFILE
 
 COMPILERS_HERE = [compiler for compiler in COMPILERS if missing_compiler(compiler) is None]
 EMULATORS_HERE = [CM7, CM7Qemu] if missing_qemu() is None else [CM7]
@@ -52,7 +52,7 @@ def test_ten_seconds_of_real_speech_are_equal_in_every_tap(scheme: str, emulator
     engine = emulator(compiler)
     assert isinstance(engine, StreamExecutor)
     expected, got = reference(scheme), engine.run_stream(Graph.load(MODELS[scheme]), speech())
-    assert expected.taps["pcm"].shape == (SECONDS * 250, SEED.hop_samples)
+    assert expected.taps["pcm"].shape == (SECONDS * 250, PROFILE.hop_samples)
     assert set(got.taps) == set(TAPS)
     for tap in TAPS:
         np.testing.assert_array_equal(got.taps[tap], expected.taps[tap], err_msg=tap)
@@ -61,7 +61,7 @@ def test_ten_seconds_of_real_speech_are_equal_in_every_tap(scheme: str, emulator
 
 @pytest.mark.parametrize("emulator", EMULATORS_HERE)
 def test_a_run_of_the_other_scheme_is_not_equal(emulator: type[CM7]) -> None:
-    short = StreamInput(speech().pcm[: 60 * SEED.hop_samples])
+    short = StreamInput(speech().pcm[: 60 * PROFILE.hop_samples])
     got = emulator().run_stream(Graph.load(MODEL_INT8), short)
     assert not np.array_equal(got.taps["h0"], reference("int16x8").taps["h0"][:60])
     np.testing.assert_array_equal(got.taps["power"], reference("int16x8").taps["power"][:60])
@@ -97,7 +97,7 @@ def test_an_image_ends_with_a_status_that_is_named(emulator: type[CM7]) -> None:
     engine, script = emulator(), Script()
     script.data += struct.pack("<II", 9, 0)
     with pytest.raises(WitnessError, match="unknown command"):
-        run_script(build_m7(None, SEED, part=engine.part), script, engine.run)
+        run_script(build_m7(None, PROFILE, part=engine.part), script, engine.run)
 
 
 def test_the_image_for_the_board_is_one_of_the_parts() -> None:

@@ -62,7 +62,7 @@ def test_the_program_of_the_readme_is_the_frame_loop(tmp_path: Path) -> None:
     pcm, _ = soundfile.read(ROOT / "tests" / "data" / "noisy.wav", frames=64 * 100, dtype="int16")
     program = build(tmp_path, graph)
     heard = subprocess.run([program], input=pcm.tobytes(), capture_output=True, check=True).stdout
-    expected = FrameLoop(PROFILES["seed"], graph).process(pcm[None])[0]
+    expected = FrameLoop(PROFILES[graph.meta["profile"]], graph).process(pcm[None])[0]
     np.testing.assert_array_equal(np.frombuffer(heard, np.int16), expected)
 
 

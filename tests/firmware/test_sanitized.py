@@ -18,7 +18,7 @@ from golden_vectors.executors.c_program import Script, run_script
 from golden_vectors.executors.c_sanitized import CSanitized
 from golden_vectors.executors.numpy_reference import NumpyReference
 from tests import signals
-from tests.firmware.c_library import SEED, model
+from tests.firmware.c_library import PROFILE, model
 
 HOPS = 60
 EVENTS = ((20, "late"), (21, "held"), (40, "lost"), (41, "held"), (50, "restart"))
@@ -27,7 +27,7 @@ HERE = [False, True] if CSanitized().available() is None else []
 
 
 def stream(**changes: object) -> StreamInput:
-    return StreamInput(signals.mixture(0.0, 1.0)[: HOPS * SEED.hop_samples], **changes)  # type: ignore[arg-type]
+    return StreamInput(signals.mixture(0.0, 1.0)[: HOPS * PROFILE.hop_samples], **changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("paired", HERE)
@@ -60,7 +60,7 @@ def test_a_planted_fault_is_an_error_with_the_first_line_of_the_report(report: s
         "__attribute__((constructor)) static void planted(void)\n"
         f"{{\n    table[0] = x;\n    y = {FAULTS[report]};\n}}\n"
     )
-    program = build_sanitized(None, SEED, more_sources=(planted,))
+    program = build_sanitized(None, PROFILE, more_sources=(planted,))
     with pytest.raises(WitnessError, match=rf"^c_host \(sanitized\): .*{report}") as caught:
         CSanitized().run(program, {})
     assert "\n" not in str(caught.value)
@@ -71,7 +71,7 @@ def test_a_program_that_refuses_a_command_is_named_with_its_reason(paired: bool)
     script = Script()
     script.data += bytes([9, 0, 0, 0, 0, 0, 0, 0])
     with pytest.raises(WitnessError, match="stapes ended with status 2: unknown command"):
-        run_script(build_sanitized(None, SEED, paired=paired), script, CSanitized(paired).run)
+        run_script(build_sanitized(None, PROFILE, paired=paired), script, CSanitized(paired).run)
 
 
 def test_a_program_that_cannot_start_or_does_not_end_is_one_line(
@@ -91,4 +91,4 @@ def test_without_a_compiler_that_has_them_it_is_absent_with_the_command(monkeypa
     monkeypatch.setattr(cc, "find_sanitizer", lambda: None)
     assert CSanitized().available() == "no compiler with AddressSanitizer: apt-get install gcc"
     with pytest.raises(WitnessError, match="apt-get install gcc"):
-        build_sanitized(None, SEED)
+        build_sanitized(None, PROFILE)

@@ -16,7 +16,7 @@ from export.c_writer import to_c
 from firmware_sim import tables
 from firmware_sim.contract import STAGES
 from golden_vectors import selftest
-from golden_vectors.__main__ import MODEL, MODEL_INT8, main
+from golden_vectors.__main__ import BLESSED, main
 from golden_vectors.cases import CASES
 from golden_vectors.cc import FIRMWARE
 from golden_vectors.errors import WitnessError
@@ -30,7 +30,7 @@ from golden_vectors.m7.qemu import PART, missing_qemu, run_qemu
 from golden_vectors.m7.stack import RESET, StackAnalysis
 from golden_vectors.selftest import SelfTest, _image, build_selftest, gather, to_source
 from golden_vectors.verify import Bench
-from tests.firmware.c_library import SEED
+from tests.firmware.c_library import PROFILE
 
 HERE = [compiler for compiler in COMPILERS if missing_compiler(compiler) is None]
 EMULATORS_HERE = [partial(run_unicorn, part=PART), *([run_qemu] if missing_qemu() is None else [])]
@@ -41,12 +41,12 @@ FEW = {"int16x8": ("dry_wet", "network_extreme_int16x8")}
 
 @cache
 def bench() -> Bench:
-    return Bench(load_all(cases=CASES), load_graphs({"int16x8": MODEL, "int8": MODEL_INT8}))
+    return Bench(load_all(cases=CASES), load_graphs(BLESSED))
 
 
 @cache
 def made(part: str = DEFAULT_PART, scheme: str = "int16x8", compiler: str = "zig") -> SelfTest:
-    return build_selftest(bench(), scheme, SEED, part, compiler)
+    return build_selftest(bench(), scheme, PROFILE, part, compiler)
 
 
 def run(elf: bytes, folder: Path, part: str = DEFAULT_PART) -> Ended:
@@ -75,7 +75,7 @@ def test_both_emulators_print_the_same_words_and_counts(
 ) -> None:
     monkeypatch.setattr(selftest, "CASES", FEW)
     image = tmp_path / "selftest.elf"
-    image.write_bytes(build_selftest(bench(), "int16x8", SEED, PART, compiler).elf)
+    image.write_bytes(build_selftest(bench(), "int16x8", PROFILE, PART, compiler).elf)
     ended, *others = (run(image, {}) for run in COUNTING)
     assert (ended.status, ended.printed.splitlines()[-1]) == (0, "PASS: 2 vectors, 150 hops and steps")
     assert "dry_wet: 70 equal\n" in ended.printed
@@ -127,7 +127,7 @@ def test_a_small_flash_carries_fewer_taps_and_all_digests() -> None:
 
 
 def test_a_changed_constant_is_named_by_its_element_with_both_values(tmp_path: Path) -> None:
-    window, changed = tables.analysis_window_q31(SEED), 90
+    window, changed = tables.analysis_window_q31(PROFILE), 90
     ended = run(flipped(made().elf, words(window), 4 * changed), tmp_path)
     first = re.search(r"^FAIL: speech_rain, hop (\d+), stage window, frame_q30\[90\]: expected (-?\d+), got (-?\d+)$",
                       ended.printed, re.MULTILINE)  # fmt: skip
@@ -140,7 +140,7 @@ def test_a_changed_constant_is_named_by_its_element_with_both_values(tmp_path: P
 
 
 def test_a_flipped_weight_is_named_in_the_network(tmp_path: Path) -> None:
-    source = to_c(bench().graphs["int16x8"], SEED, paired=True)["stapes_model.c"].decode()
+    source = to_c(bench().graphs["int16x8"], PROFILE, paired=True)["stapes_model.c"].decode()
     text = re.search(r"gru0_x_n_w_pairs_i16\[\d+\] = \{([^}]*)\}", source)
     assert text
     weights = np.array([int(word) for word in re.findall(r"-?\d+", text.group(1))], "<i2").tobytes()
@@ -190,7 +190,7 @@ def test_a_step_of_the_network_alone_is_named(tmp_path: Path) -> None:
 def test_a_tap_that_the_device_has_not_is_named() -> None:
     one = gather(bench(), "int16x8")[0]
     wrong = replace(one, taps={**one.taps, "pcm": one.taps["pcm"][:, :32]})
-    image = _image(bench().graphs["int16x8"], SEED, DEFAULT_PART, "zig", to_source([wrong], 0), ())
+    image = _image(bench().graphs["int16x8"], PROFILE, DEFAULT_PART, "zig", to_source([wrong], 0), ())
     ended = run_unicorn(image, {})
     assert ended.status == 1
     assert ended.printed.endswith("FAIL: speech_rain, hop 0, stage overlap_add: the device has no such tap: pcm\n")

@@ -20,7 +20,7 @@ from golden_vectors.m7.image import Image
 from golden_vectors.m7.stack import API, HOP, RESET, RUN, StackAnalysis, check_stack
 from golden_vectors.m7.thumb import Flow, Instruction, decode
 from tests import signals
-from tests.firmware.c_library import SEED, model
+from tests.firmware.c_library import PROFILE, model
 
 HERE = [compiler for compiler in COMPILERS if missing_compiler(compiler) is None]
 PLANTED = Path(__file__).with_name("planted_stack.c")
@@ -30,13 +30,13 @@ builds = pytest.mark.parametrize(
 
 
 def image_of(compiler: str, scheme: str | None, flags: tuple[str, ...] = DSP) -> Path:
-    return build_m7(model(scheme) if scheme else None, SEED, compiler=compiler, flags=flags)
+    return build_m7(model(scheme) if scheme else None, PROFILE, compiler=compiler, flags=flags)
 
 
 @cache
 def planted(compiler: str) -> Elf:
     flags = (*DSP, "-Wl,--no-gc-sections")
-    return Elf.load(build_m7(None, SEED, compiler=compiler, flags=flags, more_sources=(PLANTED,)))
+    return Elf.load(build_m7(None, PROFILE, compiler=compiler, flags=flags, more_sources=(PLANTED,)))
 
 
 # ---------------------------------------------------------------- bounds
@@ -73,10 +73,10 @@ def high_water_marks(image: Path) -> dict[str, int]:
     from unicorn.arm_const import UC_ARM_REG_LR, UC_ARM_REG_SP
 
     script, elf = Script(), Elf.load(image)
-    pcm = signals.mixture(0.0, 0.1)[: 2 * SEED.hop_samples]
-    script.hops(pcm[: SEED.hop_samples], SEED)
+    pcm = signals.mixture(0.0, 0.1)[: 2 * PROFILE.hop_samples]
+    script.hops(pcm[: PROFILE.hop_samples], PROFILE)
     script.reset()
-    script.run(pcm[: SEED.hop_samples])
+    script.run(pcm[: PROFILE.hop_samples])
     script.schedule(StreamInput(pcm, events=((0, "late"), (1, "held"))))
     emulator = Emulator(Image.load(image), {INPUT: bytes(script.data)})
     starts = {elf.function(name).address: name for name in API}
@@ -137,7 +137,7 @@ def test_the_path_adds_up_and_its_functions_call_each_other(compiler: str, schem
 @pytest.mark.parametrize("part", PARTS)
 @builds
 def test_the_room_that_the_link_script_keeps_is_enough_from_reset_on(compiler: str, scheme: str, part: str) -> None:
-    elf = Elf.load(build_m7(model(scheme), SEED, compiler=compiler, part=part))
+    elf = Elf.load(build_m7(model(scheme), PROFILE, compiler=compiler, part=part))
     room = elf.section(".stack")
     assert room is not None
     assert StackAnalysis(elf).bound(RESET).size + 36 <= room.size, "an exception takes 36 bytes of a core without FPU"
@@ -146,7 +146,7 @@ def test_the_room_that_the_link_script_keeps_is_enough_from_reset_on(compiler: s
 @pytest.mark.parametrize("compiler", HERE)
 def test_an_image_without_room_for_its_stack_does_not_link(compiler: str) -> None:
     with pytest.raises(WitnessError, match=r"stack.* will not fit in region"):
-        build_m7(None, SEED, compiler=compiler, flags=(*DSP, "-DSTAPES_MAIN_STACK_BYTES=131072"))
+        build_m7(None, PROFILE, compiler=compiler, flags=(*DSP, "-DSTAPES_MAIN_STACK_BYTES=131072"))
 
 
 # ---------------------------------------------------------------- gates that go red

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 
 from firmware_sim import stft
-from firmware_sim.contract import Parameters, Profile
+from firmware_sim.contract import PROFILES, Parameters, Profile
 from firmware_sim.fixed import Ints
 from firmware_sim.meter import Counter as StreamCounter
 from golden_vectors.executors.c_host import ParameterBlock
-from tests.firmware.c_library import SEED, Counter, address, library
+from tests.firmware.c_library import PROFILE, Counter, address, library
 
 RNG = np.random.default_rng(0)
 WIDE = Profile("wide", 256, 64, 128)
 I32_MAX = (1 << 31) - 1
 
 
-@pytest.mark.parametrize("profile", [SEED, WIDE], ids=lambda profile: profile.name)
+@pytest.mark.parametrize("profile", [*PROFILES.values(), WIDE], ids=lambda profile: profile.name)
 def test_window_against_python(profile: Profile) -> None:
     n = profile.analysis_samples
     ends = [np.full(n, level) for level in (-32768, 32767, 0, 1, -1)]
@@ -32,14 +32,14 @@ def test_window_against_python(profile: Profile) -> None:
 
 def spectra(count: int) -> Ints:
     """Bins of every magnitude up to int32, (count, bins, 2)."""
-    values = RNG.integers(-I32_MAX, I32_MAX, (count, SEED.bins, 2)) >> RNG.integers(0, 31, (count, 1, 1))
+    values = RNG.integers(-I32_MAX, I32_MAX, (count, PROFILE.bins, 2)) >> RNG.integers(0, 31, (count, 1, 1))
     values[0], values[1] = I32_MAX, -I32_MAX
     return values
 
 
 def test_power_against_python() -> None:
     x = spectra(300)
-    power = np.empty(SEED.bins, np.int64)
+    power = np.empty(PROFILE.bins, np.int64)
     for row, expected in zip(x.astype(np.int32), stft.power(x), strict=True):
         library().stapes_power(address(row), address(power))
         np.testing.assert_array_equal(power, expected)
@@ -58,14 +58,15 @@ def test_power_against_python() -> None:
     ids=str,
 )
 def test_total_gain_against_python(parameters: Parameters) -> None:
-    wiener, mask = (np.append(RNG.integers(0, 32769, (200, SEED.bins - 2)), [[0, 32768]] * 200, 1) for _ in "wm")
+    sizes = PROFILE.bins, PROFILE.band_count
+    wiener, mask = (np.append(RNG.integers(0, 32769, (200, n - 2)), [[0, 32768]] * 200, 1) for n in sizes)
     mask = RNG.permuted(mask, axis=1)
     block = ParameterBlock.of(parameters)
-    gain = np.empty(SEED.bins, np.uint16)
+    gain = np.empty(PROFILE.bins, np.uint16)
     ones = np.full_like(mask, 32768)
     for initialising in (False, True):
         for used in (mask, ones):
-            expected = stft.total_gain(wiener, used, parameters, initialising)
+            expected = stft.total_gain(wiener, used, PROFILE, parameters, initialising)
             for w, m, wanted in zip(wiener.astype(np.uint16), used.astype(np.uint16), expected, strict=True):
                 given = None if used is ones else address(m)
                 library().stapes_total_gain(address(w), given, ctypes.byref(block), initialising, address(gain))
@@ -74,15 +75,15 @@ def test_total_gain_against_python(parameters: Parameters) -> None:
 
 def test_apply_gain_against_python() -> None:
     x = spectra(300)
-    gain = RNG.integers(0, 32769, (300, SEED.bins))
+    gain = RNG.integers(0, 32769, (300, PROFILE.bins))
     gain[:2] = 32768
-    out = np.empty((SEED.bins, 2), np.int32)
+    out = np.empty((PROFILE.bins, 2), np.int32)
     for row, g, wanted in zip(x.astype(np.int32), gain.astype(np.uint16), stft.apply_gain(x, gain), strict=True):
         library().stapes_apply_gain(address(row), address(g), address(out))
         np.testing.assert_array_equal(out, wanted)
 
 
-@pytest.mark.parametrize("profile", [SEED, WIDE], ids=lambda profile: profile.name)
+@pytest.mark.parametrize("profile", [*PROFILES.values(), WIDE], ids=lambda profile: profile.name)
 def test_overlap_add_against_python(profile: Profile) -> None:
     """Frames up to four times full scale, so that samples saturate in both directions."""
     scale = 1 << (32 - profile.fft_log2)

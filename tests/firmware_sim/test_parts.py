@@ -32,13 +32,13 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "firmware" / "port" / "m7"
 
 
 def test_the_table_has_every_scheme_kind_stage_and_call() -> None:
-    assert set(table()["hops"]) == set(table()["graphs"]) == set(MODELS)
+    assert set(table()["hops"]) == set(table()["graphs"]) == {*MODELS, "compact"}
     for kinds in table()["hops"].values():
         assert set(kinds) == set(HOP_KINDS)
         for stages in kinds.values():
             assert set(stages) == {*STAGES, LOOP}
             assert min(stages.values()) > 0
-    assert set(table()["weight_bytes"]) == set(MODELS)
+    assert set(table()["weight_bytes"]) == {*MODELS, "compact"}
     assert set(table()["schedule"]) == set(SCHEDULE_CALLS)
 
 

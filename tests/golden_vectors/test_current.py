@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 
 from golden_vectors import generate
-from golden_vectors.__main__ import MODEL, MODEL_INT8, main
+from golden_vectors.__main__ import BLESSED, main
 from golden_vectors.cases import CASES
 from golden_vectors.errors import WitnessError
 from golden_vectors.files import DIRECTORY, load
 from golden_vectors.vector import Vector
 
 ROOT = Path(__file__).resolve().parents[2]
-GRAPHS = generate.load_graphs({"int16x8": MODEL, "int8": MODEL_INT8})
+GRAPHS = generate.load_graphs(BLESSED)
 
 
 def committed(name: str) -> Vector:

@@ -17,15 +17,15 @@ import numpy as np
 import pytest
 
 from export.tflite_writer import to_tflite
-from firmware_sim.contract import PROFILES
-from firmware_sim.graph import Graph
-from golden_vectors.__main__ import MODEL, MODEL_INT8, main
+from firmware_sim.contract import DEFAULT_PROFILE, PROFILES
+from golden_vectors.__main__ import BLESSED, MODEL, main
 from golden_vectors.cases import CASES
 from golden_vectors.cc import WARNINGS, build_host, find_compiler
 from golden_vectors.errors import WitnessError
 from golden_vectors.files import DIRECTORY, load_all
 from golden_vectors.formats import FORMATS, export, exported, formats, graph_files
 from golden_vectors.formats.c_header import LARGEST, _array
+from golden_vectors.generate import load_graphs
 from golden_vectors.kinds import KINDS
 from golden_vectors.vector import Vector
 
@@ -33,7 +33,7 @@ VECTORS = {vector.id: vector for vector in load_all(DIRECTORY, CASES)}
 ONE_OF_EACH = list({vector.kind: vector.id for vector in VECTORS.values()}.values())
 EDGES = np.array([-(1 << 63), (1 << 63) - 1, -(1 << 31), 0])
 
-GRAPHS = {"int16x8": Graph.load(MODEL), "int8": Graph.load(MODEL_INT8)}
+GRAPHS = load_graphs(BLESSED)
 ROOT = MODEL.parents[1]
 PAGE = (ROOT / "golden_vectors" / "README.md").read_text(encoding="utf-8")
 
@@ -50,7 +50,7 @@ def on_the_device(folder: Path, vector: str) -> subprocess.CompletedProcess[str]
     (command,) = [line for line in lines if line.startswith("cc ")]
     text = text.replace("speech_rain", vector).replace("SPEECH_RAIN", vector.upper())
     (folder / "main.c").write_text(text)
-    made = build_host(GRAPHS[VECTORS[vector].scheme], PROFILES["seed"]).parent
+    made = build_host(GRAPHS[VECTORS[vector].scheme], PROFILES[DEFAULT_PROFILE]).parent
     for name, target in (("firmware", ROOT / "firmware"), ("build", made)):
         if not (folder / name).exists():
             (folder / name).symlink_to(target)

@@ -10,14 +10,14 @@ import pytest
 from firmware_sim import parts
 from firmware_sim.parts import TABLE
 from golden_vectors import instructions
-from golden_vectors.__main__ import MODEL, MODEL_INT8, main
+from golden_vectors.__main__ import BLESSED, main
 from golden_vectors.generate import load_graphs
 from tests.golden_vectors.models import small_graphs
 
 
 def test_the_blessed_counts_are_the_emulators() -> None:
     """When this is red and the change is wanted: python -m golden_vectors count --bless."""
-    counted = instructions.count(load_graphs({"int16x8": MODEL, "int8": MODEL_INT8}))
+    counted = instructions.count(load_graphs(BLESSED))
     assert counted == json.loads(TABLE.read_text())
 
 
@@ -31,7 +31,9 @@ def test_counts_of_another_model_are_others(
     for scheme, graph in small_graphs().items():
         graph.save(tmp_path / f"{scheme}.npz")
         models.append(str(tmp_path / f"{scheme}.npz"))
-    assert main(["count", "--bless", "--model", models[0], "--model-int8", models[1]]) == 0
+    assert (
+        main(["count", "--bless", "--model", models[0], "--model-int8", models[1], "--model-compact", models[2]]) == 0
+    )
     written, blessed = json.loads(table.read_text()), parts.table()
     assert written["graphs"] != blessed["graphs"]
     assert written["schedule"].keys() == blessed["schedule"].keys()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from golden_vectors import executors, invalid
-from golden_vectors.__main__ import MODEL, MODEL_INT8, main
+from golden_vectors.__main__ import BLESSED, main
 from golden_vectors.errors import WitnessError
 from golden_vectors.executors.numpy_reference import NumpyReference
 from golden_vectors.files import DIRECTORY, load
@@ -19,7 +19,7 @@ from golden_vectors.verify import FORGED, Outcome
 from tests.golden_vectors.conftest import Evidence
 from tests.golden_vectors.models import small_graphs
 
-GRAPHS = load_graphs({"int16x8": MODEL, "int8": MODEL_INT8})
+GRAPHS = load_graphs(BLESSED)
 REFUSALS: dict[str, str] = json.loads((DIRECTORY / FOLDER / MANIFEST).read_bytes())
 
 
@@ -40,7 +40,7 @@ def test_the_manifest_names_every_invalid_vector_and_no_other() -> None:
 
 def test_a_forged_vector_passes_the_loader_and_is_refused_by_the_reference_alone() -> None:
     forged = [one.id for one in INVALID if one.refusal.endswith(FORGED)]
-    assert forged == ["rehashed_gain", "forged_input", "forged_output", "forged_counters"]
+    assert forged == ["rehashed_mask", "forged_input", "forged_output", "forged_counters"]
     for name in forged:
         assert load(DIRECTORY / FOLDER / name / "tiny.json").id == "tiny"
 
@@ -132,12 +132,12 @@ def test_a_vector_that_the_reference_does_not_compute_is_called_forged_or_stale(
     from golden_vectors.vector import Vector
 
     silence = load(folder / "silence.json")
-    gain = silence.arrays["gain_q15"].copy()
-    gain[40, 7] ^= 1
-    for name, content in Vector(silence.header, {**silence.arrays, "gain_q15": gain}, silence.trace).files().items():
+    mask = silence.arrays["mask_q15"].copy()
+    mask[40, 7] ^= 1
+    for name, content in Vector(silence.header, {**silence.arrays, "mask_q15": mask}, silence.trace).files().items():
         (folder / name).write_bytes(content)
     monkeypatch.setattr(executors, "registry", lambda: [NumpyReference()])
     assert main(["verify", *evidence.options, "--vectors", str(folder), "--build", str(folder), "--steps", "9"]) == 1
     err = capsys.readouterr().err
-    assert "silence: hop 40 (160 ms), stage gain, gain_q15[7]: expected" in err
+    assert "silence: hop 40 (160 ms), stage network, mask_q15[7]: expected" in err
     assert f"\n  {FORGED}\n" in err

@@ -130,13 +130,13 @@ def test_a_fault_that_moves_the_reference_too_is_red_for_the_reference(vectors: 
 
 def test_another_number_of_steps_is_compared_with_numpy_at_run_time(vectors: list[Vector]) -> None:
     bench = Bench(vectors, small_graphs(), steps=STEPS - 1)
-    work = [(scheme, case.id if case else None) for scheme, group, case in bench._work(NumpyReference())]
-    assert work == [("int16x8", "drift"), ("int16x8", None), ("int8", None)]
+    work = [(model, case.id if case else None) for model, _, group, case in bench._work(NumpyReference())]
+    assert work == [("int16x8", "drift"), ("int16x8", None), ("int8", None), ("compact", None)]
     assert outcome(bench, NumpyReference()) == {"drift": None, "closed loop": None}
     with_vector = [
-        case.id if case else None for _, _, case in Bench(vectors, small_graphs(), STEPS)._work(NumpyReference())
+        case.id if case else None for *_, case in Bench(vectors, small_graphs(), STEPS)._work(NumpyReference())
     ]
-    assert with_vector == ["drift", "loop", None]
+    assert with_vector == ["drift", "loop", None, None]
 
 
 def test_a_recipe_is_saturated_to_int16(vectors: list[Vector]) -> None:

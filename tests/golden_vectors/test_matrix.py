@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from golden_vectors import executors
-from golden_vectors.__main__ import MODEL, MODEL_INT8, main
+from golden_vectors.__main__ import BLESSED, main
 from golden_vectors.cases import CASES
 from golden_vectors.errors import WitnessError
 from golden_vectors.executors import family, registry
@@ -29,7 +29,7 @@ STREAMS = {"dither_1lsb", "overrun_int8"}
 def found() -> Outcome:
     """What the quick engines that are here find on two streams and all vectors of the network, the others absent."""
     vectors = [v for v in load_all(cases=CASES) if v.kind != "stream" or v.id in STREAMS]
-    bench = Bench(vectors, load_graphs({"int16x8": MODEL, "int8": MODEL_INT8}))
+    bench = Bench(vectors, load_graphs(BLESSED))
     engines = registry()
     quick = [e for e in engines if e.name in QUICK or family(e.name) in QUICK - {"c_host"}]
     outcome = verify(bench, quick)

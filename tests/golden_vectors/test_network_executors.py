@@ -10,6 +10,7 @@ import pytest
 from export.quantize import quantize
 from export.tflite_writer import to_tflite
 from firmware_sim.blocks import RECIPES
+from firmware_sim.contract import DEFAULT_PROFILE, PROFILES
 from firmware_sim.fixed import Ints
 from firmware_sim.graph import SCHEMES, Graph
 from firmware_sim.network import encode_features
@@ -22,17 +23,19 @@ from golden_vectors.executors.onnxruntime import LEVELS, OnnxReference, OnnxRunt
 from golden_vectors.executors.tf_lite import TfLite
 from golden_vectors.executors.tflm import TfliteMicro
 from tests.single_op import single, tensor
-from tests.synthetic_student import features_q11, synthetic_student
+from tests.synthetic_student import inputs_q11, synthetic_student
 
 STEPS = 1500
 SHORT = 60
 LITE = [LiteRt, *([TfLite] if TfLite().available() is None else [])]
+HIDDEN = 120
+PROFILE = PROFILES[DEFAULT_PROFILE]
 EXACT: list[Executor] = [TfliteMicro(), *(OnnxRuntime(level) for level in LEVELS)]
 
 
 @cache
 def graph(scheme: str, per_channel: bool = False) -> Graph:
-    return quantize(synthetic_student(), RECIPES[scheme], per_channel)
+    return quantize(synthetic_student(hidden=HIDDEN, profile=PROFILE), RECIPES[scheme], per_channel)
 
 
 @cache
@@ -40,10 +43,10 @@ def codes(scheme: str) -> Ints:
     """Speech-like frames, then digital silence, full scale and noise: inputs that saturate gates too."""
     rng = np.random.default_rng(8)
     x_q11 = np.concatenate([
-        features_q11(rng, STEPS - 300),
-        np.zeros((50, 65), np.int64),
-        np.where(rng.integers(0, 2, (50, 65)) > 0, (1 << 14) - 1, -(1 << 14)),
-        rng.integers(-(1 << 14), 1 << 14, (200, 65)),
+        inputs_q11(rng, STEPS - 300, PROFILE),
+        np.zeros((50, 128), np.int64),
+        np.where(rng.integers(0, 2, (50, 128)) > 0, (1 << 14) - 1, -(1 << 14)),
+        rng.integers(-(1 << 14), 1 << 14, (200, 128)),
     ])  # fmt: skip
     return encode_features(x_q11, scheme)
 
@@ -59,7 +62,7 @@ def test_runtimes_agree_with_numpy_over_1500_closed_loop_steps(executor: Executo
     assert executor.available() is None
     run = executor.run_network(graph(scheme), codes(scheme))
     assert {name: values.shape for name, values in run.items()} == {
-        "mask": (STEPS, 65), "h0": (STEPS, 128), "h1": (STEPS, 128)
+        "mask": (STEPS, 64), "h0": (STEPS, HIDDEN), "h1": (STEPS, HIDDEN)
     }  # fmt: skip
     assert digest(run) == digest(reference(scheme))
 
@@ -122,7 +125,7 @@ def test_a_single_flipped_value_changes_digest_and_distance() -> None:
     run = {name: values.copy() for name, values in reference("int16x8").items()}
     run["h1"][700, 3] ^= 1
     assert digest(run) != digest(reference("int16x8"))
-    assert distance(run, reference("int16x8")) == 1 / (STEPS * (65 + 128 + 128))
+    assert distance(run, reference("int16x8")) == 1 / (STEPS * (64 + HIDDEN + HIDDEN))
 
 
 def test_an_absent_runtime_names_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:

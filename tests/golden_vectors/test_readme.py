@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from firmware_sim.contract import PROFILES
+from firmware_sim.contract import DEFAULT_PROFILE, PROFILES
 from firmware_sim.frame_loop import TAP_DTYPES, TAPS, FrameLoop
 from firmware_sim.graph import Graph
 from golden_vectors import formats
@@ -43,7 +43,7 @@ def test_every_file_and_format_is_named() -> None:
 
 
 def test_every_tap_stands_with_its_stage_its_widths_and_its_shape() -> None:
-    loop = FrameLoop(PROFILES["seed"], Graph.load(MODEL))
+    loop = FrameLoop(PROFILES[DEFAULT_PROFILE], Graph.load(MODEL))
     hop = next(iter(loop.hops_of(np.zeros((1, 64), np.int16))))
     expected = [
         (

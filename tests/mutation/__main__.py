@@ -18,7 +18,7 @@ from typing import Any  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: E402
 
-from golden_vectors.__main__ import MODEL, MODEL_INT8  # noqa: E402
+from golden_vectors.__main__ import BLESSED  # noqa: E402
 from golden_vectors.errors import WitnessError  # noqa: E402
 from golden_vectors.generate import load_graphs  # noqa: E402
 from golden_vectors.verify import STEPS  # noqa: E402
@@ -45,7 +45,7 @@ def bench(steps: int = STEPS) -> Judge:
     """The committed vectors and models with all that the reference has to say, before any fault is planted."""
     from golden_vectors.cc import find_compiler, optimised
 
-    found = load(load_graphs({"int16x8": MODEL, "int8": MODEL_INT8}), steps)
+    found = load(load_graphs(BLESSED), steps)
     assert found.closed_loop
     optimised(find_compiler() or ())
     return found

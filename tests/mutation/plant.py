@@ -167,7 +167,7 @@ def judge_python(mutant: Mutant, cache: Path, work: Path, likely: Sequence[str])
         del sys.modules[name]
     sys.path.insert(0, str(work))
     try:
-        from golden_vectors.__main__ import MODEL, MODEL_INT8
+        from golden_vectors.__main__ import BLESSED
         from golden_vectors.executors.c_host import CHost
         from golden_vectors.executors.numpy_reference import NumpyReference
         from golden_vectors.generate import load_graphs
@@ -175,7 +175,7 @@ def judge_python(mutant: Mutant, cache: Path, work: Path, likely: Sequence[str])
     except Exception as error:
         return Verdict(STILLBORN, why=f"{type(error).__name__}: {error}")
     try:
-        bench = load(load_graphs({"int16x8": MODEL, "int8": MODEL_INT8}), steps=20)
+        bench = load(load_graphs(BLESSED), steps=20)
     except Exception as error:
         return Verdict(KILLED, "load", f"{type(error).__name__}: {error}")
     found = bench.judge(NumpyReference(), likely)

@@ -132,7 +132,7 @@ def test_the_state_cannot_saturate_in_any_shipped_model() -> None:
         ledger = proof(Graph.load(BLESSED[scheme]))
         verdicts = {s.place: s.reachable for s in ledger.saturations}
         assert verdicts["h0_next"] == verdicts["h1_next"] == 0
-        assert verdicts["gru0_n_in"] == 128
+        assert verdicts["gru0_n_in"] == 120
 
 
 # ---------------------------------------------------------------- models that must be refused

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from export.__main__ import BLESSED
-from firmware_sim.contract import PROFILES
+from export.__main__ import BLESSED, COMPACT
+from firmware_sim.contract import DEFAULT_PROFILE, PROFILES
 from firmware_sim.graph import SCHEMES, Graph
 from firmware_sim.ranges.ledger import I32, U32, Ledger, RangeError
 from firmware_sim.ranges.proof import prove
 from firmware_sim.ranges.witness import witnesses
 from tests.export.tiny_model import tiny_graph
 
-SEED = PROFILES["seed"]
+PROFILE = PROFILES[DEFAULT_PROFILE]
+MODELS = {**BLESSED, "compact": COMPACT}
 VECTORS = sorted((Path(__file__).resolve().parents[3] / "golden_vectors" / "vectors").glob("*.json"))
 
 
@@ -31,19 +32,18 @@ def contradictions(counters: dict[str, list[int]], ledger: Ledger) -> list[str]:
 
 
 def test_no_golden_vector_counts_what_the_proof_excludes() -> None:
-    ledgers = {scheme: prove(Graph.load(BLESSED[scheme]), SEED) for scheme in SCHEMES}
+    ledgers = {name: prove(Graph.load(path), PROFILE) for name, path in MODELS.items()}
     counted = 0
     for path in VECTORS:
         vector = json.loads(path.read_text())
         if "counters" in vector:
-            scheme = "int8" if "int8" in path.name else "int16x8"
-            assert contradictions(vector["counters"], ledgers[scheme]) == [], path.name
+            assert contradictions(vector["counters"], ledgers[vector["model"]]) == [], path.name
             counted += 1
     assert counted >= 15
 
 
 def test_a_counter_that_the_proof_excludes_is_a_contradiction() -> None:
-    ledger = prove(None, SEED)
+    ledger = prove(None, PROFILE)
     assert contradictions({"irfft": [1, 0], "overlap_add": [1, 0], "rfft": [0, 1], "gain": [0, 0]}, ledger) == [
         "irfft", "rfft"
     ]  # fmt: skip
@@ -52,8 +52,8 @@ def test_a_counter_that_the_proof_excludes_is_a_contradiction() -> None:
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_every_witness_stands_where_the_proof_says_reachable(scheme: str) -> None:
     graph = Graph.load(BLESSED[scheme])
-    reachable = {s.place for s in prove(graph, SEED).saturations if s.reachable}
-    found = witnesses(graph, SEED)
+    reachable = {s.place for s in prove(graph, PROFILE).saturations if s.reachable}
+    found = witnesses(graph, PROFILE)
     assert found.keys() <= reachable
     assert {"gamma_uq16", "pcm", "gru0_n_in", "gru1_n_in"} <= found.keys()
     assert all(", hop " in text for text in found.values())
@@ -63,7 +63,7 @@ def test_every_witness_stands_where_the_proof_says_reachable(scheme: str) -> Non
 def test_a_shipped_model_is_proven_in_less_than_two_seconds(scheme: str) -> None:
     graph = Graph.load(BLESSED[scheme])
     started = time.perf_counter()
-    ledger = prove(graph, SEED)
+    ledger = prove(graph, PROFILE)
     assert time.perf_counter() - started < 2.0
     assert all(bound.holds and bound.margin >= 0.0 for bound in ledger.bounds)
     assert ledger.rows > 15_000
@@ -72,7 +72,7 @@ def test_a_shipped_model_is_proven_in_less_than_two_seconds(scheme: str) -> None
 def test_a_graph_of_other_bins_is_refused() -> None:
     graph = tiny_graph("int8")
     with pytest.raises(RangeError, match="x has not the 129 inputs of profile wide"):
-        prove(graph, type(SEED)("wide", 256, 64, 128))
+        prove(graph, type(PROFILE)("wide", 256, 64, 128))
 
 
 def test_margins_count_the_bits_by_which_both_ends_may_grow() -> None:

@@ -12,7 +12,7 @@
 #include <string.h>
 
 _Static_assert(STAPES_CONTRACT_VERSION == 1, "model and tables are of different contracts");
-_Static_assert(STAPES_CONFIG_ID == UINT32_C(0x0e2df0c8), "stapes_model.h is of another export");
+_Static_assert(STAPES_CONFIG_ID == UINT32_C(0x038e7623), "stapes_model.h is of another export");
 
 #define LIES_AT(type, member, offset, bytes)                                                                  \
     _Static_assert(offsetof(type, member) == (offset) && sizeof(((type *)0)->member) == (bytes),              \
@@ -25,20 +25,21 @@ LIES_AT(stapes_state_t, noise, 1552, 520);
 LIES_AT(stapes_state_t, xi_uq16, 2072, 260);
 LIES_AT(stapes_state_t, likelihood_q16, 2336, 8);
 LIES_AT(stapes_state_t, vad, 2344, 4);
-LIES_AT(stapes_state_t, wiener_gain_q15, 2348, 130);
-LIES_AT(stapes_state_t, feature_q16, 2480, 260);
-LIES_AT(stapes_state_t, x_q11, 2740, 130);
-LIES_AT(stapes_state_t, mask_q15, 2870, 130);
-LIES_AT(stapes_state_t, gain_q15, 3000, 130);
-LIES_AT(stapes_state_t, enhanced_q30, 3132, 520);
-LIES_AT(stapes_state_t, frame_out, 3652, 512);
-LIES_AT(stapes_state_t, pcm, 4164, 128);
-LIES_AT(stapes_state_t, history, 4292, 256);
-LIES_AT(stapes_state_t, overlap, 4548, 256);
-LIES_AT(stapes_state_t, wiener, 4808, 1304);
-LIES_AT(stapes_state_t, network, 6112, 491);
-LIES_AT(stapes_state_t, parameters, 6604, 8);
-LIES_AT(stapes_state_t, counters, 6612, 64);
+LIES_AT(stapes_state_t, raw_gain_q15, 2348, 130);
+LIES_AT(stapes_state_t, wiener_gain_q15, 2478, 130);
+LIES_AT(stapes_state_t, feature_q16, 2608, 260);
+LIES_AT(stapes_state_t, x_q11, 2868, 130);
+LIES_AT(stapes_state_t, mask_q15, 2998, 130);
+LIES_AT(stapes_state_t, gain_q15, 3128, 130);
+LIES_AT(stapes_state_t, enhanced_q30, 3260, 520);
+LIES_AT(stapes_state_t, frame_out, 3780, 512);
+LIES_AT(stapes_state_t, pcm, 4292, 128);
+LIES_AT(stapes_state_t, history, 4420, 256);
+LIES_AT(stapes_state_t, overlap, 4676, 256);
+LIES_AT(stapes_state_t, wiener, 4936, 1568);
+LIES_AT(stapes_state_t, network, 6504, 491);
+LIES_AT(stapes_state_t, parameters, 6996, 8);
+LIES_AT(stapes_state_t, counters, 7004, 64);
 LIES_AT(stapes_network_t, x, 0, 65);
 LIES_AT(stapes_network_t, h0, 65, 8);
 LIES_AT(stapes_network_t, h1, 73, 8);
