@@ -89,7 +89,7 @@ def test_flags_of_fit_become_its_settings(monkeypatch: pytest.MonkeyPatch, tmp_p
     seen: list[Any] = []
     monkeypatch.setattr(training.datasets, "load_manifest", lambda *_: recordings())
     monkeypatch.setattr(
-        training.fit, "fit", lambda rows, settings, folder, resume, start_from: seen.append((settings, resume))
+        training.fit, "fit", lambda rows, settings, folder, resume, *_: seen.append((settings, resume))
     )
     monkeypatch.setattr(training.fit, "hand_off", lambda folder, path, rows: seen.append((folder, path)))
     assert main(["fit", "--folder", str(tmp_path), "--student", str(tmp_path / "s.npz")]) == 0
