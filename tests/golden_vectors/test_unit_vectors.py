@@ -30,9 +30,9 @@ from golden_vectors.executors.numpy_reference import NumpyReference
 from golden_vectors.files import DIRECTORY, load
 from golden_vectors.kinds.unit import UnitKind
 from golden_vectors.unit_cases import TABLES, TABLES_OF_DEFAULT, UNIT_CASES
-from golden_vectors.unit_cases.sizes import PROFILE
 from golden_vectors.units import FIRST_PROFILE, UNITS, UNITS_OF, unit
 from golden_vectors.units.base import Column, Unit
+from golden_vectors.units.sizes import PROFILE
 from golden_vectors.vector import Vector
 from golden_vectors.verify import Bench, Outcome
 
