@@ -157,7 +157,7 @@ def memory(profile: Profile, graph: Graph | None) -> Memory:
     ram = {
         "taps": sum(_width(name) * count for name, count in tap_sizes(profile).items()),
         "history and overlap": 2 * n + 4 * hop,
-        "noise estimate": bins * (8 + 8 + 4 + 4) + 4,
+        "noise estimate": -(-(bins * (8 + 8 + 4 + 4) + 4) // 8) * 8,  # its struct ends at a multiple of 8
         "parameters and counters": 8 + 8 * len(STAGES),
     }
     half = n // 2

@@ -15,7 +15,7 @@ from firmware_sim.network import encode_features
 from firmware_sim.ops import Add, Mul, Op, Quantize, Rescale
 from golden_vectors.op_graph import CELL, ELEMENTWISE, GATES, ODD_SUMS, WIDTH
 from golden_vectors.signals import extreme_features, real_features, uniform
-from golden_vectors.unit_cases.sizes import PROFILE
+from golden_vectors.units.sizes import PROFILE
 
 TIES = 24
 """Solved ties of one sign that a way of an op contributes."""

@@ -18,7 +18,7 @@ from firmware_sim.graph import Graph, Tensor
 from firmware_sim.network import CODES
 from firmware_sim.ops import Add, Logistic, Mul, Op, Quantize, Split, Sub, Tanh
 from golden_vectors.signals import uniform
-from golden_vectors.unit_cases.sizes import PROFILE
+from golden_vectors.units.sizes import PROFILE
 
 WIDTH = 63
 """Elements of the operands of elementwise ops: 4 * 15 + 3, and three parts of 21."""

@@ -29,6 +29,8 @@ CHUNK_HOPS = 500
 """Hops that are compared at a time, so that memory does not grow with the recording."""
 TIMED_SECONDS = 0.2
 """The C loop runs at least so long when its speed is measured."""
+SPEECH_SHARE = 0.15
+"""Mean presence of speech from which on a hop is no pause: half the hops of noise stay below 0.13."""
 PAUSE_HOPS = 12
 """From so many hops without speech on (48 ms) a stretch counts as a pause."""
 
@@ -134,11 +136,18 @@ class _Witness:
         self._waiting: list[Hop] = []
         self._done = 0
 
+    def _speech(self, hop: Hop) -> bool:
+        """Whether the hop is no pause: by the VAD, or with spp by the mean presence of speech over the spectrum."""
+        profile = self.loop.profile
+        if profile.noise_tracker != "spp":
+            return bool(hop.taps["vad"][0])
+        return int(hop.taps["likelihood_q16"][0]) >= SPEECH_SHARE * profile.analysis_samples * 65536
+
     def add(self, hop: Hop) -> None:
         """One more hop of the numpy loop."""
         self.out.append(hop.pcm.astype(np.int16))
         self.gain_q15.append(hop.taps["gain_q15"][0].astype(np.uint16))
-        self.vad.append(bool(hop.taps["vad"][0]))
+        self.vad.append(self._speech(hop))
         self._waiting.append(hop)
         if len(self._waiting) == CHUNK_HOPS:
             self.flush()

@@ -111,7 +111,7 @@ static uint32_t run_hops(uint32_t input, uint32_t output, uint32_t hops)
 
 static uint32_t run_steps(uint32_t input, uint32_t output, uint32_t steps)
 {
-    const uint32_t code_bytes = STAPES_BINS * stapes_network_tensors[0].element_bytes;
+    const uint32_t code_bytes = STAPES_INPUTS * stapes_network_tensors[0].element_bytes;
     for (uint32_t step = 0; step < steps; step++) {
         if (semihost_read(input, &ear.network, code_bytes) != 0U) { /* x is the first member */
             return EXIT_CUT_SHORT;

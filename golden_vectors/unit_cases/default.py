@@ -152,8 +152,8 @@ def absence() -> Ints:
 def guard() -> Ints:
     """Mean presences around 0.99, in bins of speech, of noise and between; and at both ends."""
     limit, draw = contract.PRESENCE_LIMIT_Q31, Draw(137)
-    around = limit - 2 * BINS + 4 * np.arange(BINS)
-    before = (around - contract.PRESENCE_INNOVATION_Q31) * 1000 // 975  # p = 1 brings the mean to the limit
+    solved = (limit - contract.PRESENCE_INNOVATION_Q31) * 1000 // 975  # p = 1 brings the mean to the limit
+    before = solved - BINS // 2 + np.arange(BINS)
     rows = [row(np.full(BINS, 1 << 40), learned(1 << 24, before))]
     unsure = learned(1 << 24, np.where(np.arange(BINS) % 2 == 0, 1 << 31, limit))
     rows.append(row((np.arange(BINS, dtype=np.int64) << 14) * 8, unsure))

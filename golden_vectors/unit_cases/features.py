@@ -12,10 +12,10 @@ from firmware_sim.fixed import Ints, log2_q16
 from firmware_sim.meter import Counter
 from firmware_sim.wiener import wiener
 from golden_vectors.unit_cases.rows import Draw, corners
-from golden_vectors.unit_cases.sizes import BINS, PROFILE
 from golden_vectors.unit_cases.wiener import SPEECH_HOPS, speech
 from golden_vectors.units.base import GAIN
 from golden_vectors.units.front_end import NOISE, POWER, X_Q11
+from golden_vectors.units.sizes import BINS, PROFILE
 
 LIMIT = (1 << 22) - 1
 """Largest feature."""

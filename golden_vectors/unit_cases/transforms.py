@@ -11,8 +11,8 @@ from firmware_sim.contract import GAIN_FLOOR_Q15, UNITY_GAIN_Q15
 from firmware_sim.fixed import I32_MAX, I32_MIN, Ints
 from golden_vectors.signals import SECOND, recording
 from golden_vectors.unit_cases.rows import Draw, solve, with_product
-from golden_vectors.unit_cases.sizes import BINS, HOP, PROFILE, N
 from golden_vectors.units.base import GAIN, I16, I32
+from golden_vectors.units.sizes import BINS, HOP, PROFILE, N
 
 GUARD = fft.GUARD
 FULL = (-GUARD, GUARD - 1)

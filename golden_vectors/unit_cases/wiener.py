@@ -18,9 +18,9 @@ from firmware_sim.meter import Counter
 from firmware_sim.wiener import ONE_UQ16, WienerState
 from golden_vectors.signals import SECOND, recording
 from golden_vectors.unit_cases.rows import Draw, Limits, corners, with_product
-from golden_vectors.unit_cases.sizes import BINS, HOP, LEARNING, PROFILE, N
 from golden_vectors.units.base import I32
 from golden_vectors.units.front_end import LEARNED, NOISE, POWER, SNR
+from golden_vectors.units.sizes import BINS, HOP, LEARNING, PROFILE, N
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 

@@ -101,7 +101,10 @@ static void random_state(stapes_state_t *state)
         wiener->noise[k] = between(STAPES_NOISE_MIN, POWER_MAX);
         wiener->learned[k] = between(0, wiener->hops * POWER_MAX);
         wiener->prior_uq16[k] = (uint32_t)between(0, UQ16_MAX);
-        state->mask_q15[k] = (uint16_t)between(0, 32768);
+        wiener->presence_q31[k] = (uint32_t)between(0, INT64_C(1) << 31);
+    }
+    for (size_t band = 0; band < STAPES_BANDS; band++) {
+        state->mask_q15[band] = (uint16_t)between(0, 32768);
     }
     for (size_t i = 0; i < HOP; i++) {
         state->overlap[i] = (int32_t)between(INT32_MIN, INT32_MAX);
@@ -155,8 +158,14 @@ static void check_hop(const stapes_state_t *state, const stapes_counter_t *befor
         promise(state->xi_uq16[k] <= (uint32_t)UQ16_MAX, "xi_uq16");
         promise(state->wiener_gain_q15[k] <= 32768U, "wiener_gain_q15");
         promise(state->wiener_gain_q15[k] >= state->parameters.wiener_floor_q15, "the Wiener floor");
-        promise(state->mask_q15[k] <= 32768U && state->gain_q15[k] <= 32768U, "mask or gain");
-        promise(state->x_q11[k] >= -(1 << 14) && state->x_q11[k] < 1 << 14, "x_q11");
+        promise(state->raw_gain_q15[k] <= 32768U && state->gain_q15[k] <= 32768U, "a gain");
+        promise(state->wiener.presence_q31[k] <= UINT32_C(1) << 31, "presence_q31");
+    }
+    for (size_t band = 0; band < STAPES_BANDS; band++) {
+        promise(state->mask_q15[band] <= 32768U, "mask");
+    }
+    for (size_t i = 0; i < STAPES_INPUTS; i++) {
+        promise(state->x_q11[i] >= -(1 << 14) && state->x_q11[i] < 1 << 14, "x_q11");
     }
     for (size_t stage = 0; stage < STAPES_STAGES; stage++) {
         promise(state->counters[stage].saturations >= before[stage].saturations, "a counter turned back");

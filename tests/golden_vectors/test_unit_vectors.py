@@ -30,9 +30,9 @@ from golden_vectors.executors.numpy_reference import NumpyReference
 from golden_vectors.files import DIRECTORY, load
 from golden_vectors.kinds.unit import UnitKind
 from golden_vectors.unit_cases import TABLES, TABLES_OF_DEFAULT, UNIT_CASES
-from golden_vectors.unit_cases.sizes import PROFILE
 from golden_vectors.units import FIRST_PROFILE, UNITS, UNITS_OF, unit
 from golden_vectors.units.base import Column, Unit
+from golden_vectors.units.sizes import PROFILE
 from golden_vectors.vector import Vector
 from golden_vectors.verify import Bench, Outcome
 
@@ -178,7 +178,7 @@ FAULTS = {
     "spp_guard": ("wiener.c", "> STAPES_PRESENCE_LIMIT_Q31", ">= STAPES_PRESENCE_LIMIT_Q31"),
     "spp_weighted": ("wiener.c", "(UINT32_C(1) << 31) - share_q31", "(UINT32_C(1) << 31) - share_q31 - 1"),
     "spp_half": ("wiener.c", "k != 0 && k != STAPES_BINS - 1", "k != 0"),
-    "total_gain_bands": ("stft.c", "k + stapes_band_width[band]", "k + stapes_band_width[band ^ (band == 29)]"),
+    "total_gain_bands": ("stft.c", "k + stapes_band_width[band]", "k + stapes_band_width[band ^ (band == 53)]"),
     "band_features": ("features.c", "STAPES_GAIN_CHANNEL ? floored_q16", "STAPES_GAIN_CHANNEL ? power_q16"),
     "gain_features": ("features.c", "mean_q15 >> 2", "(mean_q15 + 2) >> 2"),
     "rfft_256": ("fft.c", "stapes_mulhi_round(diff.re, c), diff.im, s)", "stapes_mulhi_round(diff.re, c), diff.im, c)"),

@@ -231,7 +231,7 @@ static void add_clocks(void)
 static void run_hop(const selftest_vector_t *vector, uint32_t hop)
 {
     if (vector->counters == NULL) {
-        const uint32_t bytes = STAPES_BINS * stapes_network_tensors[0].element_bytes;
+        const uint32_t bytes = STAPES_INPUTS * stapes_network_tensors[0].element_bytes;
         memcpy(&ear.network, (const char *)vector->input + hop * bytes, bytes); /* x is the first member */
         stapes_network_step(&ear.network, &ear.counters[STAPES_NETWORK]);
         return;

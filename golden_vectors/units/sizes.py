@@ -1,4 +1,4 @@
-"""Sizes of the profile whose units the other pages of this folder feed; `default` has those of its own."""
+"""Sizes of the profile whose units most pages of `unit_cases` feed; its page `default` has those of its own."""
 
 from __future__ import annotations
 
