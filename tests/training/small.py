@@ -9,9 +9,10 @@ import torch
 
 from tests.signals import DATA
 from training.datasets import SPLITS, Recording
+from training.designs import DEFAULT
 from training.handoff import Calibration, save_student
 from training.settings import FitSettings
-from training.student import Student
+from training.student import Student, shape_for
 
 SETTINGS = FitSettings(
     hidden=24,
@@ -37,7 +38,7 @@ def recordings(folder: Path = DATA) -> list[Recording]:
 def student_file(path: Path) -> Path:
     """An untrained student with empty calibration, as `fit` would hand it off."""
     torch.manual_seed(0)
-    student = Student()
-    inputs = student.gru.input_size
-    save_student(path, student, Calibration(np.zeros((4, inputs), np.int16), np.zeros(1, np.int32)), {})
+    student = Student(shape_for(DEFAULT, 24))
+    features = Calibration(np.zeros((4, DEFAULT.inputs), np.int16), np.zeros(1, np.int32))
+    save_student(path, student, DEFAULT, features, {})
     return path

@@ -113,7 +113,9 @@ def test_two_processes_give_the_same_scores(cache: ScoreCache, tmp_path: Path) -
     serial, _ = run(cache)
     with open_engine("local", jobs=2) as engine:
         _, parallel, _ = evaluate(recordings(), SPECS, QUICK, ScoreCache(tmp_path / "other"), engine)
-    assert parallel == serial
+    assert [replace(score, values={}) for score in parallel] == [replace(score, values={}) for score in serial]
+    for one, other in zip(parallel, serial, strict=True):  # BLAS may take other threads there, and another last bit
+        assert one.values == pytest.approx(other.values, rel=1e-9)
 
 
 def test_a_mixture_is_named_by_its_samples_and_more_pairs_leave_the_first_ones_alone(

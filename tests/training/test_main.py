@@ -88,14 +88,12 @@ def test_wrong_arguments_are_one_line(words: list[str], message: str, capsys: py
 def test_flags_of_fit_become_its_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     seen: list[Any] = []
     monkeypatch.setattr(training.datasets, "load_manifest", lambda *_: recordings())
-    monkeypatch.setattr(
-        training.fit, "fit", lambda rows, settings, folder, resume, *_: seen.append((settings, resume))
-    )
+    monkeypatch.setattr(training.fit, "fit", lambda rows, settings, folder, resume, *_: seen.append((settings, resume)))
     monkeypatch.setattr(training.fit, "hand_off", lambda folder, path, rows: seen.append((folder, path)))
     assert main(["fit", "--folder", str(tmp_path), "--student", str(tmp_path / "s.npz")]) == 0
     assert main(["fit", "--blocks", "7", "--loss", "seed", "--schedule", "plateau", "--seed", "5", "--resume"]) == 0
     (first, resumed), (folder, path), (second, resumed_second), _ = seen
-    assert (first.minutes, first.blocks, first.loss, resumed) == (60.0, 0, "compressed", False)
+    assert (first.minutes, first.blocks, first.loss, resumed) == (60.0, 0, "perceptual", False)
     assert (folder, path) == (tmp_path, tmp_path / "s.npz")
     assert (second.minutes, second.blocks, second.loss, second.schedule) == (0.0, 7, "seed", "plateau")
     assert (second.seed, resumed_second) == (5, True)

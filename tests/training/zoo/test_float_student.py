@@ -11,6 +11,7 @@ import export.student
 from export.quantize import quantize_all
 from tests import signals
 from tests.training.small import recordings, student_file
+from training.designs import DEFAULT
 from training.files import RunError
 from training.handoff import calibration, load_student, save_student
 from training.mixing import RecordingPool
@@ -33,7 +34,7 @@ def test_the_student_is_used_and_counted(tmp_path: Path) -> None:
 def test_the_device_computes_what_its_float_student_does(tmp_path: Path) -> None:
     path = student_file(tmp_path / "student.npz")
     student, _ = load_student(path)
-    save_student(path, student, calibration(RecordingPool(recordings()), streams=4), {})
+    save_student(path, student, DEFAULT, calibration(RecordingPool(recordings()), DEFAULT, streams=4), {})
     quantize_all(export.student.load_student(path), ["int16x8"])["int16x8"].save(tmp_path / "model.npz")
     noisy = signals.noisy_speech(2.0)[1:3] / np.float32(32768)
     wanted, got = FloatStudent("student", path)(noisy), Device("device", tmp_path / "model.npz")(noisy)
