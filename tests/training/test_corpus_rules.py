@@ -16,7 +16,8 @@ from training.audio import RATE_HZ
 from training.corpus_clean import decode, measure, prepare_noise, prepare_speech, trim
 from training.corpus_parts import Part, keep_or_build, noise_kind
 from training.corpus_report import check_splits
-from training.corpus_sources import LARGE_PACKAGES, LICENCES, NOISE, SPEECH, packages
+from training.corpus_rooms import HEAD_PACKAGE
+from training.corpus_sources import LARGE_PACKAGES, LICENCES, MUSIC, NOISE, SPEECH, packages
 from training.datasets import SPLITS, CorpusError
 
 
@@ -60,7 +61,8 @@ def test_the_table_keeps_talkers_in_one_split_and_parts_apart() -> None:
     check_splits([{"file": item.name, "split": item.split, "speaker": item.speaker} for item in SPEECH])
     names = [source.name for source in (*SPEECH, *NOISE)]
     assert len(set(names)) == len(names)
-    assert {source.package for source in (*SPEECH, *NOISE)} == set(LICENCES) == set(packages())
+    sources = {source.package for source in (*SPEECH, *NOISE, *MUSIC)}
+    assert sources | {HEAD_PACKAGE} == set(LICENCES) == set(packages())
     assert set(packages()) - set(packages(small=True)) == set(LARGE_PACKAGES)
     assert len({source.speaker for source in SPEECH if source.split == "train"}) == 24
 

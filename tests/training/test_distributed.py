@@ -15,6 +15,7 @@ from training.distributed import World, world
 from training.files import RunError
 from training.fit import Trainer
 from training.mixing import RecordingPool
+from training.settings import MIXES
 from training.streams import BlockSettings, render_block
 
 ROOT = Path(__file__).parents[2]
@@ -69,7 +70,8 @@ def _one_process_on_both() -> dict[str, torch.Tensor]:
         for trainer in pair:
             for group in trainer.optimizer.param_groups:
                 group["lr"] = trainer.learning_rate()
-        streams = [trainer.stream(render_block(pool, blocks, 2 * index + rank)) for rank, trainer in enumerate(pair)]
+        rendered = [render_block(pool, blocks, 2 * index + rank, MIXES[SETTINGS.mix]) for rank in range(2)]
+        streams = [trainer.stream(block) for trainer, block in zip(pair, rendered, strict=True)]
         for steps in zip(*streams, strict=True):
             _step_together(pair, [loss for loss, _ in steps])
         for trainer in pair:
