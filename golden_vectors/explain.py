@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from firmware_sim.contract import Profile
 from golden_vectors.compare import Difference, hexadecimal, shown, tap_bits
 from golden_vectors.executors.base import Executor
-from golden_vectors.first_op import BEHIND, FirstOp, first_op, stream_codes
+from golden_vectors.first_op import BEHIND, REFERENCE, FirstOp, first_op, stream_codes
 from golden_vectors.kinds.base import ANY_SCHEME
 from golden_vectors.kinds.unit import unit_of
 from golden_vectors.matrix import rank
@@ -138,7 +139,8 @@ def explain(bench: Bench, engine: Executor, scheme: str, first: Difference) -> E
     if isinstance(found, FirstOp):
         paired = bool(getattr(engine, "paired", engine.name.startswith("c_m7")))
         return Explanation(first, found, "", found.bits, of_op(found.op, paired), unit)
-    bits, sources = _bits(bench, scheme, known), of_tap(first.stage, first.tap, scheme)
+    sources = of_tap(first.stage, first.tap, scheme, _profile(bench, first), first.index)
+    bits = _bits(bench, scheme, known)
     return Explanation(first, None, found, bits, sources, unit)
 
 
@@ -156,7 +158,9 @@ def _op_of(bench: Bench, engine: Executor, scheme: str, first: Difference) -> Fi
         return ""
     if vector is not None and vector.kind in ("stream", "drift"):
         taps = vector.arrays if "x_q11" in vector.arrays else bench.reference_taps(vector)
-        codes, hops = stream_codes(vector, first.step, taps or {})
+        if taps is None:
+            return REFERENCE
+        codes, hops = stream_codes(vector, first.step, taps)
     else:
         if vector is None or vector.kind == "closed_loop":
             codes = bench.features[model]
@@ -167,6 +171,13 @@ def _op_of(bench: Bench, engine: Executor, scheme: str, first: Difference) -> Fi
     if not len(codes):
         return "the network does not run in this hop"
     return first_op(engine, bench.graphs[model], first, codes, hops)
+
+
+def _profile(bench: Bench, first: Difference) -> Profile | None:
+    """The profile that the case runs; None where it is of no profile."""
+    headers = (vector.header for vector in bench.vectors if vector.id == first.case)
+    facts: dict[str, Any] | None = next(headers, {}).get("profile")
+    return Profile(**facts) if isinstance(facts, dict) else None
 
 
 def _inputs(vector: Vector, row: int) -> str:

@@ -18,6 +18,7 @@ from typing import Any, cast
 from export import c_tables
 from export.c_writer import CWriter
 from firmware_sim import features, fft, fixed, stft, tables, wiener
+from firmware_sim.contract import Profile
 from firmware_sim.frame_loop import MAKERS, TAPS
 from firmware_sim.ops import Op
 from firmware_sim.ping_pong import PingPong
@@ -37,6 +38,11 @@ TWINS = {
 }
 """C functions that are not called stapes_ and the name of the Python function. The step of the network is generated
 code; the function that calls it stands for it."""
+TRACKERS: dict[str, tuple[Function, ...]] = {
+    "vad": (wiener.track_by_vad, wiener.log_likelihood, wiener.followed_noise),
+    "spp": (wiener.track_by_presence, wiener.speech_absence, wiener.weighted_noise),
+}
+"""Makers that only profiles with this noise tracker call."""
 _NAMES = ("stapes_{}", "{}", "stapes_{}_{}")
 _WIDTHS = {"int16x8": "i16", "int8": "i8"}
 _LINES = 24
@@ -60,25 +66,40 @@ class Source:
 # ---------------------------------------------------------------- what computes it
 
 
-def of_tap(stage: str, tap: str, scheme: str) -> list[Source]:
+def of_tap(
+    stage: str, tap: str, scheme: str, profile: Profile | None = None, index: tuple[int, ...] = ()
+) -> list[Source]:
     """Functions that compute a tap of the loop, Python before its C twin; for a counter, those of its whole stage.
 
-    Without a scheme the stage is a unit by itself.
+    Without a scheme the stage is a unit by itself. Profile and index: as `makers` takes them.
     """
     if scheme == ANY_SCHEME:
         return of_unit(stage) if stage in UNITS else []
-    return [source for function in makers(stage, tap) for source in both(function, _WIDTHS.get(scheme, ""))]
+    return [
+        source for function in makers(stage, tap, profile, index) for source in both(function, _WIDTHS.get(scheme, ""))
+    ]
 
 
-def makers(stage: str, tap: str) -> list[Function]:
-    """The functions of the Python reference; none where the tap is of no stage that this page knows."""
+def makers(stage: str, tap: str, profile: Profile | None = None, index: tuple[int, ...] = ()) -> list[Function]:
+    """The functions of the Python reference; none where the tap is of no stage that this page knows.
+
+    profile  that the case runs: what only others call is left out; None: not known, nothing is
+    index    of the element within the tap: the function that computes this one comes first
+    """
     if stage == SCHEDULE:
         return [PingPong.finish]
     if tap in COUNTERS or tap == "digest":
         taps = [name for name, made_in in TAPS.items() if made_in == stage]
     else:
         taps = [name for name in (tap, f"{tap}_q15") if name in MAKERS]
-    return list(dict.fromkeys(function for name in taps for function in MAKERS[name]))
+    functions = dict.fromkeys(function for name in taps for function in MAKERS[name])
+    if profile is None:
+        return list(functions)
+    unused = {function for tracker, own in TRACKERS.items() if tracker != profile.noise_tracker for function in own}
+    if not profile.gain_channel:
+        unused.add(features.gain_features)
+    first = features.gain_features if tap == "x_q11" and index >= (profile.band_count,) else None
+    return sorted((function for function in functions if function not in unused), key=lambda one: one is not first)
 
 
 def both(function: Function, width: str = "") -> list[Source]:

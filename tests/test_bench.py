@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks.bench import M7_GROUPS, Cost, instruction_table, macs, write_json
-from firmware_sim.contract import STAGES
+from firmware_sim.contract import PROFILES, STAGES
 from golden_vectors.executors.c_m7 import LOOP, HopInstructions
 from tests.firmware.c_library import model
 
@@ -57,8 +57,9 @@ def test_the_table_has_a_ratio_for_every_compiler_that_is_here() -> None:
     assert "instructions, not cycles" in page.getvalue()
 
 
-def test_the_macs_are_those_of_the_seed_network() -> None:
-    assert macs(model("int16x8")) == 197_120
+@pytest.mark.parametrize(("profile", "products"), [("seed", 197_120), ("default", 197_760)])
+def test_the_macs_are_those_of_the_network_of_a_profile(profile: str, products: int) -> None:
+    assert macs(model("int16x8", PROFILES[profile])) == products
 
 
 def test_figures_are_merged_into_what_the_file_has(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.mutation import c_rules, catalogue, plant, python_rules, report, run
 from tests.mutation.__main__ import bench
 from tests.mutation.judge import Judge
-from tests.mutation.mutant import ROOT, Mutant, PlantError, shuffled
+from tests.mutation.mutant import GRAPH, ROOT, Mutant, PlantError, shuffled
 from tests.mutation.plant import KILLED, SAME_CODE, STILLBORN, SURVIVED, Verdict
 
 C = """\
@@ -210,6 +210,18 @@ def test_programs_with_the_same_code_and_stillborn_ones_do_not_count() -> None:
 def test_every_explanation_is_of_a_mutant_that_can_be_planted(judge: Judge) -> None:
     known = {mutant.id for group in catalogue.groups(judge.graphs) for mutant in group.mutants}
     assert set(catalogue.equivalents()) <= known
+
+
+def test_every_flipped_constant_is_of_the_model_that_its_file_names(judge: Judge) -> None:
+    models = set()
+    for mutant in (mutant for group in catalogue.groups(judge.graphs) for mutant in group.mutants):
+        if mutant.file.startswith(f"{GRAPH}/"):
+            _, model, name = mutant.file.split("/", 2)
+            data = judge.graphs[model].tensors[name].data
+            assert data is not None
+            assert int(data.flat[mutant.start]) == int(mutant.before)
+            models.add(model)
+    assert models == set(judge.graphs)
 
 
 def test_what_survived_is_judged_again_after_any_change_and_a_kill_when_its_file_or_vector_changed(

@@ -2,9 +2,9 @@
 
 A steady noise breathes by a few decibels over minutes; in it, scenes of four seconds come and go without a fade:
 speech at any SNR, other noise, speech that clips, pauses, drop-outs. The steady noise is the quietest of all that is
-heard, and comes back often, on purpose: the Wiener stage follows its noise only while its VAD says so, and once it
+heard, and comes back often, on purpose: the tracker vad follows the noise only while its VAD says so, and once it
 has heard a second of something quieter, digital silence above all, all else is speech to it for good. Hours after
-that would test a noise PSD that never moves.
+that would test a noise PSD that never moves. The tracker spp follows it bin by bin whatever comes.
 """
 
 from __future__ import annotations

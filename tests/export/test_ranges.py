@@ -80,7 +80,8 @@ def test_the_table_names_every_bound_and_every_saturation(
     verdicts = {s["place"]: s["verdict"] for s in document["saturations"]}
     assert verdicts["gru0_n_in"] == "reachable"
     assert verdicts["frame_out"] == "impossible"
-    assert verdicts["x_q11"] == "not excluded"
+    assert verdicts["x_q11"] == "impossible"
+    assert verdicts["gru0_h_rz"] == "not excluded"
     witnessed = {s["place"] for s in document["saturations"] if s["witness"]}
     assert "gru0_n_in" in witnessed
     text = (tmp_path / "stapes_ranges.txt").read_text()
@@ -88,3 +89,21 @@ def test_the_table_names_every_bound_and_every_saturation(
         [line for line in text.splitlines() if line.startswith(("reachable", "not excluded", "impossible"))]
     ) == len(verdicts)
     assert np.isfinite([bound["margin_bits"] for bound in document["bounds"]]).all()
+
+
+@pytest.mark.parametrize(
+    ("profile", "verdict", "high"), [("seed", "not excluded", 16384), ("default", "impossible", 16254)]
+)
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_the_number_of_bands_decides_whether_a_feature_can_reach_its_limit(
+    scheme: str, profile: str, verdict: str, high: int, tmp_path: Path
+) -> None:
+    """One of n normalised values reaches sqrt(n - 1) at most: 8, the limit, with 65 bands, less with 64."""
+    tiny = tiny_graph(scheme, profile=PROFILES[profile])
+    meta = {**tiny.meta, "student_sha256": "0" * 64}
+    Graph(scheme, list(tiny.ops), tiny.inputs, tiny.outputs, meta).save(tmp_path / "tiny.npz")
+    assert door.main([str(tmp_path / "tiny.npz"), "--to", "ranges", "--out", str(tmp_path)]) == 0
+    document = json.loads((tmp_path / "stapes_ranges.json").read_text())
+    (found,) = (s for s in document["saturations"] if s["place"] == "x_q11")
+    assert (found["verdict"], found["elements"], found["high"]) == (verdict, PROFILES[profile].band_count, high)
+    assert found["limit"]["high"] == 16383

@@ -25,7 +25,16 @@ import numpy.typing as npt
 
 from export.c_memory import PADDING
 from export.c_writer import memory_map, to_c
-from firmware_sim.contract import DEFAULT_PROFILE, NOISE_MIN, POWER_MAX, PROFILES, STAGES, UNITY_GAIN_Q15, Parameters
+from firmware_sim.contract import (
+    DEFAULT_PROFILE,
+    NOISE_MIN,
+    POWER_MAX,
+    PROFILES,
+    STAGES,
+    UNITY_GAIN_Q15,
+    Parameters,
+    Profile,
+)
 from firmware_sim.fixed import Ints
 from firmware_sim.frame_loop import TAP_DTYPES, TAPS, FrameLoop
 from firmware_sim.graph import Graph
@@ -64,12 +73,14 @@ def sanitizers() -> tuple[str, ...]:
     raise FuzzError("the C compiler has no sanitizers")
 
 
-def program(graph: Graph | None, flags: Sequence[str] = ("-O1",), sources: Sequence[Path] = ()) -> Path:
+def program(
+    graph: Graph | None, flags: Sequence[str] = ("-O1",), sources: Sequence[Path] = (), profile: Profile = PROFILE
+) -> Path:
     """fuzz_hop with sanitizers; `sources` take the place of the firmware's."""
     command = [*(cc.find_compiler() or ()), "-std=c11", "-g", *flags, *sanitizers(), *cc.WARNINGS]
     files = [*(sources or sorted(cc.FIRMWARE.glob("*.c"))), SOURCE]
     includes = (cc.FIRMWARE, cc.FIRMWARE / "cmsis_stubs")
-    return cc.build(cc.BUILD, "fuzz_hop", command, to_c(graph, PROFILE), files, includes)
+    return cc.build(cc.BUILD, "fuzz_hop", command, to_c(graph, profile), files, includes)
 
 
 def run(path: Path, *words: object, stdin: bytes = b"") -> bytes:
@@ -224,7 +235,7 @@ def _compare(where: str, loop: FrameLoop, taps: dict[str, Ints], found: npt.NDAr
     expected: dict[str, tuple[Ints, npt.NDArray[Any]]] = {
         name: (taps[name], found[name]) for name in TAPS if name in (found.dtype.names or ())
     }
-    for name in ("noise", "learned", "prior_uq16"):
+    for name in ("noise", "learned", "prior_uq16", "presence_q31"):
         expected[f"wiener.{name}"] = getattr(loop._wiener, name), found["wiener"][name]
     expected["wiener.hops"] = np.full(STREAMS, loop._wiener.hops), found["wiener"]["hops"]
     expected["history"], expected["overlap"] = (loop._history, found["history"]), (loop._overlap, found["overlap"])

@@ -6,13 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from firmware_sim.contract import PROFILES
 from golden_vectors import cc
 from tests.export.tiny_model import tiny_graph
 from tests.firmware import fuzz
 
 LIVES = 1500
 QUICK = ("-O0",)
-GRAPHS = {"int16x8": tiny_graph("int16x8"), "int8": tiny_graph("int8"), "no network": None}
+GRAPHS = {
+    "int16x8": tiny_graph("int16x8", profile=fuzz.PROFILE),
+    "int8": tiny_graph("int8", profile=fuzz.PROFILE),
+    "no network": None,
+}
 by_graph = pytest.mark.parametrize("name", GRAPHS)
 
 
@@ -47,13 +52,17 @@ PLANTED = [
     ("stft.c", "history[i] * (1 << 16)", "history[i] * (1 << 18)"),
     ("wiener.c", " || wiener->noise[k] > POWER_MAX", ""),
     ("wiener.c", "= at_least_noise_min(stapes_mix_q31(state->noise[k]", "= (stapes_mix_q31(state->noise[k]"),
+    ("wiener.c", "return at_least_noise_min(stapes_mix_q31(noise,", "return (stapes_mix_q31(noise,"),
     (
         "ping_pong.c",
         "device->work = scratch + half_samples(device)",
         "device->work = scratch + 2 * half_samples(device)",
     ),
 ]
-"""A write beyond the output, an overflow, a state that should go home and does not, a lost floor, a wrong buffer."""
+"""A write beyond the output, an overflow, a state that should go home and does not, a lost floor of
+either tracker, a wrong buffer."""
+OF_SEED = PLANTED[3]
+"""The tracker by voice activity is that of the profile `seed`."""
 
 
 def planted(file: str, old: str, new: str, folder: Path) -> list[Path]:
@@ -66,7 +75,8 @@ def planted(file: str, old: str, new: str, folder: Path) -> list[Path]:
 
 @pytest.mark.parametrize(("file", "old", "new"), PLANTED)
 def test_a_planted_fault_ends_a_life(file: str, old: str, new: str, tmp_path: Path) -> None:
-    path = fuzz.program(None, (*QUICK, "-w"), planted(file, old, new, tmp_path))
+    profile = PROFILES["seed"] if (file, old, new) == OF_SEED else fuzz.PROFILE
+    path = fuzz.program(None, (*QUICK, "-w"), planted(file, old, new, tmp_path), profile)
     with pytest.raises(
         fuzz.FuzzError, match=r"(?s)seeds 0 \d+: .*(fuzz_hop: seed|Sanitizer|runtime error|exit status)"
     ):

@@ -59,13 +59,13 @@ def test_sums_of_paired_rows_begin_with_their_biases() -> None:
 @pytest.mark.parametrize("scheme", ["int16x8", "int8"])
 @pytest.mark.parametrize("compiler", HERE)
 def test_the_scheduled_loop_takes_every_number_of_columns_and_rows(compiler: str, scheme: str, hidden: int) -> None:
-    assert_equal_steps(tiny_graph(scheme, hidden), CM7(compiler))
+    assert_equal_steps(tiny_graph(scheme, hidden, PROFILE), CM7(compiler))
 
 
 @pytest.mark.parametrize("flag", ["-O0", "-Os", "-fno-omit-frame-pointer"])
 @pytest.mark.parametrize("compiler", HERE)
 def test_builds_for_a_debugger_or_a_small_flash_give_the_same_bits(compiler: str, flag: str) -> None:
-    assert_equal_steps(tiny_graph("int16x8", 33), CM7(compiler, (*build.DSP, flag)))
+    assert_equal_steps(tiny_graph("int16x8", 33, PROFILE), CM7(compiler, (*build.DSP, flag)))
 
 
 def assert_equal_steps(graph: Graph, device: CM7) -> None:

@@ -13,7 +13,7 @@ import soundfile
 
 from export.__main__ import main as export
 from export.c_writer import write_c
-from firmware_sim.contract import PROFILES
+from firmware_sim.contract import DEFAULT_PROFILE, PROFILES
 from firmware_sim.frame_loop import FrameLoop
 from firmware_sim.graph import Graph
 from golden_vectors.cc import FIRMWARE, ROOT, WARNINGS, find_compiler
@@ -46,7 +46,7 @@ def words_of(line: str) -> list[str]:
 
 def build(folder: Path, graph: Graph) -> Path:
     """The README's program, with a file for microphone and receiver, by the README's build line."""
-    write_c(graph, PROFILES["seed"], folder / "build")
+    write_c(graph, PROFILES[graph.meta["profile"]], folder / "build")
     (folder / "firmware").symlink_to(FIRMWARE)
     (folder / "main.c").write_text(block("c"))
     (folder / "board.c").write_text(BOARD)
@@ -67,7 +67,7 @@ def test_the_program_of_the_readme_is_the_frame_loop(tmp_path: Path) -> None:
 
 
 def test_the_program_with_two_ears_and_a_schedule_compiles(tmp_path: Path) -> None:
-    write_c(None, PROFILES["seed"], tmp_path)
+    write_c(None, PROFILES[DEFAULT_PROFILE], tmp_path)
     (tmp_path / "main.c").write_text(block("c", 1))
     includes = [f"-I{path}" for path in (tmp_path, FIRMWARE, FIRMWARE / "cmsis_stubs")]
     command = [*(find_compiler() or ()), "-std=c11", *WARNINGS, *includes, "-c", "main.c", "-o", "main.o"]

@@ -94,6 +94,12 @@ def test_all_its_vectors_pass_in_both_emulators(compiler: str, tmp_path: Path) -
         assert (ended.status, ended.printed.splitlines()[-1]) == (0, "PASS: 5 vectors, 440 hops and steps")
 
 
+def full_hops_of_the_readme(part: str) -> int:
+    """First hops of which every tap is in the image, as the table of the parts says."""
+    (hops,) = re.findall(rf"^\| `{part}`.*\| (\d+) hops \|$", (FIRMWARE / "README.md").read_text(), re.MULTILINE)
+    return int(hops)
+
+
 @pytest.mark.parametrize(
     ("part", "scheme"), [*((part, "int16x8") for part in PARTS if part != PART), (DEFAULT_PART, "int8")]
 )
@@ -103,7 +109,10 @@ def test_it_passes_on_every_part_and_fits_its_flash(part: str, scheme: str, tmp_
     segments = Image.parse(image.elf).segments
     assert all(origin <= address and address + len(data) <= origin + size for address, data in segments)
     assert image.flash_bytes <= size
-    assert image.full_hops > 30  # the noise learning and what comes after it
+    if scheme == "int16x8":
+        assert image.full_hops == full_hops_of_the_readme(part)
+    if size > 1 << 20:
+        assert image.full_hops > 30  # the noise learning and what comes after it
     ended = run(image.elf, tmp_path, part)
     assert (ended.status, ended.printed.splitlines()[-1][:4]) == (0, "PASS")
     assert "the clock stands still" in ended.printed
@@ -127,9 +136,9 @@ def test_a_small_flash_carries_fewer_taps_and_all_digests() -> None:
 
 
 def test_a_changed_constant_is_named_by_its_element_with_both_values(tmp_path: Path) -> None:
-    window, changed = tables.analysis_window_q31(PROFILE), 90
+    window, changed = tables.analysis_window_q31(PROFILE), 110  # its last bit shows in a hop whose taps are carried
     ended = run(flipped(made().elf, words(window), 4 * changed), tmp_path)
-    first = re.search(r"^FAIL: speech_rain, hop (\d+), stage window, frame_q30\[90\]: expected (-?\d+), got (-?\d+)$",
+    first = re.search(r"^FAIL: speech_rain, hop (\d+), stage window, frame_q30\[110\]: expected (-?\d+), got (-?\d+)$",
                       ended.printed, re.MULTILINE)  # fmt: skip
     assert ended.status == 1
     assert first, ended.printed
@@ -175,7 +184,7 @@ def test_a_counter_is_compared_at_the_end(tmp_path: Path) -> None:
 
 def test_a_step_of_the_network_alone_is_named(tmp_path: Path) -> None:
     last = made().evidence[-1]
-    data = b"".join(last.hop_bytes(step) for step in range(last.hops))
+    data = b"".join(last.hop_bytes(step) for step in range(min(made().full_hops, last.hops)))
     step_bytes = len(last.hop_bytes(0))
     wrong = bytearray(made().elf)
     wrong[wrong.index(data) + 7 * step_bytes + 2 * 5] ^= 1  # the taps are carried, but only digests are judged

@@ -110,7 +110,7 @@ def test_a_reset_falls_into_speech_and_another_one_into_the_learning_of_the_nois
 def test_network_codes_of_int16x8_are_even_and_both_schemes_reach_the_ends_of_the_range() -> None:
     for case in NETWORKS:
         codes = case.codes()
-        assert codes.shape == (case.steps, PROFILE.bins)
+        assert codes.shape == (case.steps, PROFILE.inputs)
         assert case.scheme != "int16x8" or not (codes & 1).any()
         if "extreme" in case.id:
             ends = {"int16x8": (-32768, 32766), "int8": (-128, 127)}[case.scheme]

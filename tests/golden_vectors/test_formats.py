@@ -152,8 +152,9 @@ def test_a_header_of_every_kind_compiles_and_holds_every_byte_of_its_arrays(name
     export([VECTORS[name]], GRAPHS, "c", tmp_path)
     arrays = {k: v for k, v in exported(VECTORS[name]).arrays.items() if v.size <= LARGEST}
     header = (tmp_path / f"stapes_{name}.h").read_text()
-    macros = re.findall(r"#define STAPES_(\w+)", header)
-    assert not [macro for macro in macros if re.search(r"_(FLAGS|NOTES|\d+|KIND|SCHEMA\w*|NAME)(_|$)", macro)]
+    macros = re.findall(rf"#define STAPES_{name.upper()}_(\w+)", header)
+    assert len(macros) == header.count("#define ")
+    assert not [macro for macro in macros if re.search(r"(^|_)(FLAGS|NOTES|\d+|KIND|SCHEMA\w*|NAME)(_|$)", macro)]
     assert ".py" not in header.split("*/")[0]
     writes = "".join(
         f"    fwrite(stapes_{name}_{array}, 1, sizeof stapes_{name}_{array}, stdout);\n" for array in arrays

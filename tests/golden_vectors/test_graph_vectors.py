@@ -11,6 +11,7 @@ import pytest
 
 from export.c_writer import to_c
 from firmware_sim import activations, fixed
+from firmware_sim.contract import PROFILES
 from firmware_sim.fixed import Ints
 from firmware_sim.graph import SCHEMES, Graph
 from firmware_sim.meter import Counter
@@ -30,9 +31,8 @@ from golden_vectors.executors.tflm import TfliteMicro
 from golden_vectors.files import DIRECTORY
 from golden_vectors.kinds import KINDS
 from golden_vectors.kinds import graph as page
-from golden_vectors.op_graph import ELEMENTWISE, odd_graph, op_graph
+from golden_vectors.op_graph import ELEMENTWISE, META, odd_graph, op_graph
 from golden_vectors.schema import check_arrays, check_header
-from golden_vectors.signals import PROFILE
 from golden_vectors.vector import Vector
 from golden_vectors.verify import REPORTED_DISTANCES, Bench
 from tests.golden_vectors.models import small_graphs
@@ -79,7 +79,7 @@ def test_only_the_device_s_c_is_spared_sums_that_it_refuses() -> None:
     for engine in registry():
         assert KINDS["graph"].runs_on(engine, vectors()["op_add_odd_int16x8"].header) != engine.name.startswith("c_")
     with pytest.raises(GraphError, match="the int16 C kernel needs scales of 2\\^k"):
-        to_c(odd_graph("int16x8"), PROFILE)
+        to_c(odd_graph("int16x8"), PROFILES[META["profile"]])
 
 
 @pytest.mark.parametrize("kernels", KERNELS)

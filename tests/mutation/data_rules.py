@@ -42,8 +42,8 @@ def faults(graphs: Mapping[str, Graph]) -> Iterator[Mutant]:
                 value = int(match[2])
                 after = value + random.Random(f"{SEED} {match[1]}").choice((1, -1))
                 yield spots.mutant(match[1], match.start(2), match[2], str(after))
-    for graph in graphs.values():
-        yield from _constants(graph)
+    for model, graph in graphs.items():
+        yield from _constants(model, graph)
 
 
 def _arrays(spots: Spots, text: str, elements: int = 1) -> Iterator[Mutant]:
@@ -93,12 +93,12 @@ def _scalars_of_calls(spots: Spots, text: str) -> Iterator[Mutant]:
         yield spots.mutant("multiplier" if large else "argument", step.start() + match.start(), match[0], str(after))
 
 
-def _constants(graph: Graph) -> Iterator[Mutant]:
+def _constants(model: str, graph: Graph) -> Iterator[Mutant]:
     """In every constant of the numpy network: a lowest, a middle and a highest bit that keep it a valid graph."""
     for tensor in graph.tensors.values():
         if tensor.data is None:
             continue
-        dice = random.Random(f"{SEED} {graph.scheme} {tensor.name}")
+        dice = random.Random(f"{SEED} {model} {tensor.name}")
         rule = "bias" if tensor.data.ndim == 1 else "weight"
         for end in range(3):
             index = dice.randrange(tensor.data.size)
@@ -106,5 +106,5 @@ def _constants(graph: Graph) -> Iterator[Mutant]:
             value = int(tensor.data.flat[index])
             after = _flipped(value, bit, tensor.data.dtype)
             place = f"{tensor.name}[{index}] bit {bit}"
-            file = f"{GRAPH}/{graph.scheme}/{tensor.name}"
+            file = f"{GRAPH}/{model}/{tensor.name}"
             yield Mutant("data", f"{rule} {place}", file, index, index, str(value), str(after), place)

@@ -12,7 +12,7 @@ from firmware_sim.fixed import Ints
 from firmware_sim.graph import Graph
 from golden_vectors.executors.base import StreamInput, StreamRun
 from golden_vectors.executors.numpy_reference import NumpyReference
-from tests.mutation.mutant import GRAPH, Mutant
+from tests.mutation.mutant import Mutant
 
 
 class FaultyGraph(NumpyReference):
@@ -37,7 +37,7 @@ class FaultyGraph(NumpyReference):
 def changed(graph: Graph, mutant: Mutant) -> Graph:
     """A copy of the graph with element `mutant.start` of a constant changed from `before` to `after`."""
     faulty = copy.deepcopy(graph)
-    name = mutant.file.removeprefix(f"{GRAPH}/{graph.scheme}/")
+    name = mutant.file.split("/", 2)[2]
     op = next(op for op in faulty.ops if any(tensor.name == name for tensor in op.inputs))
     tensors = list(op.inputs)
     at = next(i for i, tensor in enumerate(tensors) if tensor.name == name)

@@ -44,12 +44,12 @@ class Judge(Bench):
         return next((Found(self._case, str(cell.first)) for cell in self._outcome.failures.values()), None)
 
     def _work(self, engine: Executor) -> Iterator[Any]:
-        for item in sorted(super()._work(engine), key=lambda item: self._rank(item[2])):
+        for item in sorted(super()._work(engine), key=lambda item: self._rank(item[-1])):
             if self._outcome.failures:
                 return
-            if (item[2].kind if item[2] is not None else "stream") not in self._kinds:
+            if (item[-1].kind if item[-1] is not None else "stream") not in self._kinds:
                 continue
-            self._case = name_of(item[2])
+            self._case = name_of(item[-1])
             yield item
 
     def _rank(self, case: Vector | None) -> tuple[int, int, int]:

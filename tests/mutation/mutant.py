@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 GENERATED = "generated"
 """First folder of a file that the exporter writes: generated/<scheme>/<flavour>/<name>."""
 GRAPH = "graph"
-"""First folder of a constant of the numpy reference: graph/<scheme>/<tensor>."""
+"""First folder of a constant of the numpy reference: graph/<model>/<tensor>."""
 
 
 class PlantError(ValueError):

@@ -27,7 +27,7 @@ from tests.mutation.plant import KILLED, SURVIVED, Texts, Verdict, judge, writte
 CPU_SECONDS = 90
 """A mutant that computes longer hangs; the slowest without a fault takes 15 s."""
 WALL_SECONDS = 900
-MODELS = (ROOT / "firmware_sim" / "model.npz", ROOT / "firmware_sim" / "model_int8.npz")
+MODELS = tuple(ROOT / "firmware_sim" / name for name in ("model.npz", "model_int8.npz", "model_compact.npz"))
 BROKEN = "broken"
 MEMORY_BYTES = 24 << 30  # of addresses: the emulator asks for gigabytes that it does not touch
 _FORK = multiprocessing.get_context("fork")
