@@ -132,22 +132,29 @@ class _Witness:
         self.difference: Difference | None = None
         self.out: list[Pcm] = []
         self.gain_q15: list[npt.NDArray[np.uint16]] = []
-        self.vad: list[bool] = []
+        self.presence: list[float] = []
         self._waiting: list[Hop] = []
         self._done = 0
 
-    def _speech(self, hop: Hop) -> bool:
-        """Whether the hop is no pause: by the VAD, or with spp by the mean presence of speech over the spectrum."""
+    def _presence(self, hop: Hop) -> float:
+        """How likely the hop holds speech: the VAD's word, or with spp the mean presence over the spectrum."""
         profile = self.loop.profile
         if profile.noise_tracker != "spp":
-            return bool(hop.taps["vad"][0])
-        return int(hop.taps["likelihood_q16"][0]) >= SPEECH_SHARE * profile.analysis_samples * 65536
+            return float(hop.taps["vad"][0])
+        return int(hop.taps["likelihood_q16"][0]) / (profile.analysis_samples * 65536)
+
+    def speech(self) -> npt.NDArray[np.bool_]:
+        """(hops,) whether a hop is no pause; the presence of noise alone flickers, so spp is averaged over a pause."""
+        presence = np.array(self.presence)
+        if self.loop.profile.noise_tracker != "spp":
+            return presence > 0
+        return np.convolve(presence, np.full(PAUSE_HOPS + 1, 1 / (PAUSE_HOPS + 1)), "same") >= SPEECH_SHARE
 
     def add(self, hop: Hop) -> None:
         """One more hop of the numpy loop."""
         self.out.append(hop.pcm.astype(np.int16))
         self.gain_q15.append(hop.taps["gain_q15"][0].astype(np.uint16))
-        self.vad.append(self._speech(hop))
+        self.presence.append(self._presence(hop))
         self._waiting.append(hop)
         if len(self._waiting) == CHUNK_HOPS:
             self.flush()
@@ -219,7 +226,7 @@ def measure(recording: Path, graph: Graph, enhanced: Path) -> Report:
         noisy=pcm,
         enhanced=np.concatenate(witness.out, axis=1)[:, : pcm.shape[1]],
         gain_q15=np.stack(witness.gain_q15),
-        vad=np.array(witness.vad),
+        vad=witness.speech(),
         engines=engines,
         absent={"c_host": absent} if absent else {},
         differences=differences,
