@@ -105,7 +105,7 @@ DESIGNS = {design.name: design for design in (SEED, DEFAULT)}
 
 
 def ablations() -> list[Design]:
-    """What the default was chosen from: one thing changed at a time."""
+    """The default with one thing changed at a time, and the seed: what `training ablate` compares."""
     return [
         SEED,
         replace(SEED, name="seed, linear magnitude", features="linear"),
