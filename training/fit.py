@@ -28,6 +28,7 @@ from training.handoff import calibration, digest_of, save_student
 from training.losses import make_loss
 from training.metrics import pesq_wb, si_sdr_db
 from training.mixing import RecordingPool
+from training.muon import Muon
 from training.progress import Report
 from training.qat import QuantizedStudent, fold
 from training.runs import (
@@ -71,9 +72,7 @@ class Trainer:
         weights = (settings.snr_weight, settings.loudness_weight, settings.intelligibility_weight)
         self.loss = make_loss(settings.loss, *weights)
         self.overlap_add = OverlapAdd(self.design)
-        self.optimizer = torch.optim.AdamW(
-            self.student.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-        )
+        self.optimizer = Muon(self.student, settings.learning_rate, settings.weight_decay)
         self.progress = Progress()
 
     def stream(self, block: Block) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

@@ -43,14 +43,14 @@ class FitSettings:
     loudness_weight: float = 1.0
     intelligibility_weight: float = 0.5
     schedule: str = "cosine"
-    learning_rate: float = 3e-3
+    learning_rate: float = 1e-2
     weight_decay: float = 1e-4
     clip_norm: float = 1.0
     warmup_share: float = 0.02
     blocks: int = 0
     minutes: float = 0.0
     chunk_frames: int = 150
-    streams: int = 64
+    streams: int = 32
     seconds: float = 15.0
     seed: int = 0
     patience: int = 0
