@@ -2,8 +2,8 @@
 
 One stream on one core, the blessed models, real noisy speech. The machine's speed drifts, so the two engines
 run in turn and the median of the rounds counts. On the M7 instructions are counted exactly, in an emulator; cycles
-are not. Writes build/bench.json: figures of the default scheme and compiler under their plain names, those of the
-others under the suffixes below.
+are not. Writes build/bench.json: figures of the base model and the default compiler under their plain names, those of
+the others under the suffixes below.
 """
 
 from __future__ import annotations
@@ -32,10 +32,14 @@ from golden_vectors.m7.build import DSP, build_m7, missing_compiler
 
 ROUNDS = 5
 RECORDING = Path("tests/data/noisy.wav")
-MODELS = {"": Path("firmware_sim/model.npz"), "_int8": Path("firmware_sim/model_int8.npz")}
+MODELS = {
+    "": Path("firmware_sim/model.npz"),
+    "_int8": Path("firmware_sim/model_int8.npz"),
+    "_compact": Path("firmware_sim/model_compact.npz"),
+}
 M7_COMPILERS = {"": "zig", "_gcc": "gcc"}
 M7_BUILDS = {"": DSP, "_plain_c": ()}
-"""Suffix of a figure -> what it was counted on. A figure takes those of scheme, compiler and build, in this order."""
+"""Suffix of a figure -> what it was counted on. A figure takes those of model, compiler and build, in this order."""
 M7_GROUPS = {
     "front_end": ("window", "rfft", "wiener", "features"),
     "network": ("network",),
@@ -137,9 +141,9 @@ def instructions(graph: Graph, pcm: npt.NDArray[np.int16]) -> dict[str, Cost]:
     return costs
 
 
-def instruction_table(scheme: str, costs: dict[str, Cost]) -> Table:
+def instruction_table(model: str, costs: dict[str, Cost]) -> Table:
     """Stages and groups of a hop, with the dual multiply-accumulate beside plain C of the same run."""
-    table = Table("stage", title=f"Cortex-M7, {scheme}, worst of {M7_HOPS} hops: instructions, not cycles")
+    table = Table("stage", title=f"Cortex-M7, {model}, worst of {M7_HOPS} hops: instructions, not cycles")
     pairs = []
     for suffix, compiler in M7_COMPILERS.items():
         if suffix in costs:
@@ -162,11 +166,11 @@ def main() -> None:
     graphs, console = {suffix: Graph.load(path) for suffix, path in MODELS.items()}, Console()
     pcm, _ = soundfile.read(RECORDING, dtype="int16")
     figures = speeds(graphs[""], pcm, console)
-    for scheme_suffix, graph in graphs.items():
+    for model_suffix, graph in graphs.items():
         costs = instructions(graph, pcm)
-        console.print(instruction_table(graph.scheme, costs))
+        console.print(instruction_table(MODELS[model_suffix].stem, costs))
         for suffix, cost in costs.items():
-            figures |= cost.figures(scheme_suffix + suffix)
+            figures |= cost.figures(model_suffix + suffix)
     write_json(Path("build/bench.json"), figures)
 
 
