@@ -89,7 +89,7 @@ def _fit_door(parser: argparse.ArgumentParser) -> None:
     add("--hidden", type=at_least_one, default=120, help="units of each GRU layer; 48 for compact (%(default)s)")
     add("--loss", choices=("perceptual", "compressed", "seed"), default="perceptual", help="(%(default)s)")
     add("--schedule", choices=("cosine", "plateau"), default="cosine", help="(%(default)s)")
-    add("--learning-rate", type=float, default=1e-2, help="highest rate (%(default)s)")
+    add("--learning-rate", type=float, default=5e-3, help="highest rate (%(default)s)")
     add("--streams", type=int, default=32, help="parallel streams (%(default)s)")
     add("--patience", type=int, default=0, help="stop after so many validations without a better one (0: never)")
     add("--seed", type=int, default=0, help="initial weights and mixtures (%(default)s)")

@@ -36,7 +36,11 @@ def orthogonalised(matrices: torch.Tensor) -> torch.Tensor:
 
 
 class Muon(torch.optim.AdamW):
-    """Muon for the matrices of a network, gate by gate for those of a GRU; AdamW for its vectors.
+    """Muon for the matrices of a network, gate by gate for those of a GRU; AdamW for its vectors, which do not decay.
+
+    weight_decay   of the matrices, a share of the rate a step. Steps of one size in every direction pile up: without
+                   decay the recurrent matrices of `base` reached an RMS singular value of 5.5 after 4,000 steps (AdamW:
+                   2.2) and the validation stood still
 
     source   Jordan et al. 2024; the scale of the steps by Liu et al. 2025 (arXiv 2502.16982)
     """
@@ -46,7 +50,7 @@ class Muon(torch.optim.AdamW):
         groups = [
             {"params": [p for name, p in matrices if "gru" in name], "blocks": GATES},
             {"params": [p for name, p in matrices if "gru" not in name], "blocks": 1},
-            {"params": [p for p in network.parameters() if p.ndim != 2], "blocks": 0},
+            {"params": [p for p in network.parameters() if p.ndim != 2], "blocks": 0, "weight_decay": 0.0},
         ]
         super().__init__(groups, lr=lr, weight_decay=weight_decay)
 

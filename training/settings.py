@@ -43,8 +43,8 @@ class FitSettings:
     loudness_weight: float = 1.0
     intelligibility_weight: float = 0.5
     schedule: str = "cosine"
-    learning_rate: float = 1e-2
-    weight_decay: float = 1e-4
+    learning_rate: float = 5e-3
+    weight_decay: float = 0.1
     clip_norm: float = 1.0
     warmup_share: float = 0.02
     blocks: int = 0

@@ -75,12 +75,21 @@ def test_a_loud_gate_does_not_silence_the_others() -> None:
 def test_vectors_step_as_adamw_steps() -> None:
     ours, theirs = student(), student()
     vectors = [p for p in theirs.parameters() if p.ndim != 2]
-    pair = Muon(ours, RATE, 1e-2), torch.optim.AdamW(vectors, lr=RATE, weight_decay=1e-2)
+    pair = Muon(ours, RATE, 0.1), torch.optim.AdamW(vectors, lr=RATE, weight_decay=0.0)
     for seed in range(3):
         step(ours, pair[0], seed)
         step(theirs, pair[1], seed)
     assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True) if a.ndim != 2)
     assert not torch.equal(ours.fc1.weight, theirs.fc1.weight)
+
+
+def test_matrices_decay_and_stay_small_under_noise() -> None:
+    decaying, free = student(), student()
+    for network, decay in ((decaying, 0.5), (free, 0.0)):
+        optimizer = Muon(network, 0.1, decay)
+        for seed in range(200):
+            step(network, optimizer, seed)
+    assert free.gru.weight_hh_l0.norm() > 3 * decaying.gru.weight_hh_l0.norm()
 
 
 def test_it_finds_a_matrix() -> None:
