@@ -128,8 +128,8 @@ def _agreement(path: Path) -> str:
         "<p>Every engine ran the golden vectors: streams through the whole loop, networks in closed loop over real "
         "features. A percentage is the share of mask values that differ.</p>"
         f'<div class="scroll"><table><thead><tr><th>engine</th>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-        '<p class="note">int8 on LiteRT: its FULLY_CONNECTED kernel rounds in another way, which the contract does not '
-        "claim to match.</p>"
+        '<p class="note">int8 on LiteRT: its kernels round some ops in another way (README.md names them), which the '
+        "contract does not claim to match.</p>"
     )
 
 

@@ -85,11 +85,11 @@ def _fit_door(parser: argparse.ArgumentParser) -> None:
     add("--student", type=named_path, default=STUDENT, help="where the result goes (%(default)s)")
     add("--minutes", type=float, default=0.0, help="budget of time (60 where no budget is given)")
     add("--blocks", type=int, default=0, help="budget of blocks; with this one a run is reproducible to the bit")
-    add("--design", default="default", help="front end: seed, default or one of the ablation (%(default)s)")
+    add("--design", default="default", choices=("default", "seed"), help="front end (%(default)s)")
     add("--hidden", type=at_least_one, default=120, help="units of each GRU layer; 48 for compact (%(default)s)")
     add("--loss", choices=("perceptual", "compressed", "seed"), default="perceptual", help="(%(default)s)")
     add("--schedule", choices=("cosine", "plateau"), default="cosine", help="(%(default)s)")
-    add("--learning-rate", type=float, default=5e-3, help="highest rate (%(default)s)")
+    add("--learning-rate", type=float, default=5e-3, help="highest rate of Muon and AdamW (%(default)s)")
     add("--streams", type=int, default=32, help="parallel streams (%(default)s)")
     add("--patience", type=int, default=0, help="stop after so many validations without a better one (0: never)")
     add("--seed", type=int, default=0, help="initial weights and mixtures (%(default)s)")
@@ -194,7 +194,7 @@ def _safety_door(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add_dataset_arguments(parser)
     add("--model", type=named_path, default=MODEL, help="integer model (%(default)s)")
-    add("--student", type=named_path, help=f"float student to compare with ({STUDENT} where it exists)")
+    add("--student", type=named_path, help=f"float student to compare with ({STUDENT} where the model is made from it)")
     add("-o", "--output", type=named_path, default=Path("build/safety.json"), help="(%(default)s)")
     add("--check", action="store_true", help="exit 1 if clean speech falls below a limit")
     parser.set_defaults(run=_safety)
@@ -202,6 +202,7 @@ def _safety_door(parser: argparse.ArgumentParser) -> None:
 
 def _safety(arguments: argparse.Namespace) -> int:
     from firmware_sim.graph import Graph
+    from training.handoff import is_student_of
     from training.mixing import safety_recipes
     from training.progress import Report
     from training.safety import measure_safety
@@ -209,7 +210,7 @@ def _safety(arguments: argparse.Namespace) -> int:
 
     refuse_folder(arguments.output)
     graph = Graph.load(arguments.model)
-    student = arguments.student or (STUDENT if STUDENT.is_file() else None)
+    student = arguments.student or (STUDENT if is_student_of(STUDENT, graph) else None)
     recipes = safety_recipes(recordings_from_arguments(arguments))
     with Report() as report:
         results = measure_safety(

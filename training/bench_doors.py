@@ -43,7 +43,12 @@ def evaluate_door(parser: argparse.ArgumentParser) -> None:
     """Flags of `evaluate`."""
     add = parser.add_argument
     add_dataset_arguments(parser)
-    add("--systems", nargs="+", metavar="NAME", help="some of them (all that are here): noisy, base, gtcrn, ...")
+    add(
+        "--systems",
+        nargs="+",
+        metavar="NAME",
+        help="some of them: noisy, base, gtcrn, ... (all; but noisy and Wiener alone beside --model or --student)",
+    )
     add("--student", type=named_path, help="score this float student, as `student`")
     add("--model", type=named_path, help="score this integer model, as `device`")
     add("--pairs", type=at_least_one, default=24, help="speech/noise pairs, each at five SNRs (%(default)s)")

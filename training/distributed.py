@@ -1,4 +1,4 @@
-"""Training over several processes, GPUs' hosts or machines, by torch's own launcher.
+"""Training over several processes or machines, by torch's own launcher; on CPUs.
 
 `torchrun --nproc-per-node 2 -m training fit ...` (or with --nnodes and --rdzv-endpoint over machines) starts one
 process a rank; each trains on blocks of its own and all take the mean gradient of the same step, so that their

@@ -42,11 +42,10 @@ from training.runs import (
     write_log,
     write_plot,
 )
-from training.settings import BUDGET, MIXES, FitSettings, Progress
+from training.settings import BUDGET, LOOK_BACK, MIXES, FitSettings, Progress
 from training.streams import Block, BlockProducer, BlockSettings, Chunk, chunks, render_block
 from training.student import Student, shape_for
 
-_LOOK_BACK = 448  # samples of past output in front of each chunk, so that STFT frames span chunk borders
 _METRIC_START = RATE_HZ // 2
 _VALIDATION_SEED = 1_000_003
 _PLATEAU_PATIENCE = 2
@@ -89,7 +88,7 @@ class Trainer:
                 [torch.cat(both, dim=1) for both in zip(past, pair, strict=True)] if past else self._after_start(pair)
             )
             yield self.loss(*pair), audio.detach()
-            past = [signal[:, -_LOOK_BACK:].detach() for signal in pair]
+            past = [signal[:, -LOOK_BACK:].detach() for signal in pair]
             state, tail = state.detach(), tail.detach()
 
     def _after_start(self, pair: list[torch.Tensor]) -> list[torch.Tensor]:

@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from firmware_sim.contract import UNITY_GAIN_Q15
+from firmware_sim.graph import Graph
 from firmware_sim.reading import DamagedArchive, arrays_of, one_line
 from training.datasets import Recording
 from training.designs import DESIGNS, Design
@@ -33,7 +34,6 @@ FORMAT = "stapes-student"
 VERSION = 1
 _LIMIT_BYTES = 1 << 27  # larger files are no students
 _LARGEST_HIDDEN = 1024
-CALIBRATION_FRAMES = 8_000
 _CALIBRATION_SEED = 2_000_003  # never a block of a run: those are seeded by the run's own number
 _CALIBRATION_STREAMS = 16
 _CALIBRATION_SECONDS = 4.0
@@ -95,6 +95,11 @@ def digest_of(recordings: Iterable[Recording]) -> str:
     """What a corpus holds, as 16 hex digits: the same recordings in another folder give the same."""
     facts = sorted((row.split, row.kind, row.speaker, row.recording, row.path.name, row.seconds) for row in recordings)
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def is_student_of(path: Path, graph: Graph) -> bool:
+    """Whether an integer graph was made from this very file."""
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == graph.meta.get("student_sha256")
 
 
 def load_student(path: Path) -> tuple[Student, dict[str, Any]]:

@@ -14,8 +14,8 @@ class MixSettings:
     Much recorded urban noise stops at 5.5 kHz, and a network trained on it learns that all above is speech:
     hence the second noise and the shaped wideband noise on top.
 
-    The shares from `room_share` on are 0 by default; while all of them are, the draw rolls no further dice. Their
-    ranges: gains of shelves and steps in dB, corners in Hz, `clip_db` below the peak of the mixture.
+    The shares from `room_share` on (but `silent_step_share`) are 0 by default; while all are, the draw rolls no
+    further dice. Their ranges: gains of shelves and steps in dB, corners in Hz, `clip_db` below the mixture's peak.
     """
 
     snr_db: Range = (-5.0, 15.0)

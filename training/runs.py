@@ -36,11 +36,11 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """raises RunError: absent, damaged or not a checkpoint of this room"""
     if not path.is_file():
-        raise RunError(f"no checkpoint at {path}: start without --resume")
+        raise RunError(f"no checkpoint at {path}: train first, or name another")
     try:
         content = torch.load(path, weights_only=True)
     except Exception as error:  # torch names no common class for what a damaged file raises
-        raise RunError(f"{path} is damaged ({type(error).__name__}): start without --resume") from None
+        raise RunError(f"{path} is damaged ({type(error).__name__}): start anew in another folder") from None
     parts = content if isinstance(content, dict) else {}
     missing = [name for name in PARTS if not isinstance(parts.get(name), dict)]
     if missing:

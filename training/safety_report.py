@@ -41,7 +41,7 @@ def notes_of(results: Sequence[CaseResult], student: Path | None) -> list[str]:
     if not any(result.kind == "music" for result in results):
         notes.append("no music: the recordings hold none (`python -m training corpus` brings some)")
     if student is None:
-        notes.append("no drift against the float student: there is no student")
+        notes.append("no drift against the float student: the model's own is not here (--student)")
     return notes
 
 

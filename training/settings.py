@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from firmware_sim.contract import SAMPLE_RATE_HZ
 from training.designs import Design, design_named
 from training.files import RunError
 from training.losses import LOSSES
@@ -13,6 +14,7 @@ from training.mixing import AUGMENTED, PLAIN
 MIXES = {"plain": PLAIN, "augmented": AUGMENTED}
 SCHEDULES = ("cosine", "plateau")
 _LONGEST_WINDOW = {"perceptual": 6400, "compressed": 512, "seed": 512}  # samples that a loss must see at once
+LOOK_BACK = 448  # samples of past output in front of each chunk, so that STFT frames span chunk borders
 BUDGET = ("blocks", "minutes", "patience", "checkpoint_minutes")
 """The settings that a resumed run may change."""
 
@@ -25,6 +27,9 @@ class FitSettings:
     *_weight            of the terms of the perceptual loss
     mix                 which mixtures to draw: plain or augmented
     quantized           the forward pass rounds as the device does
+    learning_rate       highest, of the cosine or the plateau; warmup_share of the run leads up to it
+    weight_decay        of the matrices, as a share of the rate a step (`Muon`)
+    clip_norm           largest norm of the gradient; a matrix's step does not depend on it, a vector's hardly
     ranks               processes that train together, each on blocks of its own
     blocks, minutes     budget: whichever is reached first ends the run, and the cosine ends with it; 0 = not set
     streams, seconds    size of a block; chunk_frames of it make one step
@@ -81,6 +86,17 @@ class FitSettings:
         least = self.front_end.init_frames + 1 + _LONGEST_WINDOW[self.loss] // self.front_end.hop
         if self.chunk_frames < least:
             raise RunError(f"a chunk of {self.chunk_frames} frames ends before the loss begins: {least} is the least")
+
+        for name in ("seconds", "validation_seconds"):
+            self._check_rest(name, getattr(self, name))
+
+    def _check_rest(self, name: str, seconds: float) -> None:
+        """The last chunk of a block, where it is not dropped, must hold the loss's window too."""
+        hop = self.front_end.hop
+        rest = int(seconds * SAMPLE_RATE_HZ) // hop % self.chunk_frames
+        if rest > self.chunk_frames // 2 and rest * hop + LOOK_BACK < _LONGEST_WINDOW[self.loss]:
+            whole = self.chunk_frames * hop / SAMPLE_RATE_HZ
+            raise RunError(f"{name} {seconds:g} ends in a chunk too short for the loss: choose a multiple of {whole:g}")
 
     @property
     def front_end(self) -> Design:

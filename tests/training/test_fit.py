@@ -171,6 +171,7 @@ def test_resuming_needs_a_checkpoint_of_the_same_run(tmp_path: Path) -> None:
         ({"patience": -1}, "patience -1"),
         ({"chunk_frames": 10}, "131 is the least"),
         ({"chunk_frames": 30, "loss": "seed"}, "39 is the least"),
+        ({"seconds": 15.35}, "seconds 15.35 ends in a chunk too short for the loss: choose a multiple of 0.6"),
         ({"hidden": 0}, "0 hidden units"),
         ({"mix": "studio"}, "unknown mixtures 'studio': choose one of plain, augmented"),
         ({"design": "else"}, "unknown front end 'else': choose one of seed"),

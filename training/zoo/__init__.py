@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from firmware_sim.contract import PROFILES
+from firmware_sim.graph import Graph
 from training.files import RunError
+from training.handoff import is_student_of
 from training.zoo.base import System
 from training.zoo.deepfilternet import DeepFilterNet3
 from training.zoo.device import Device
@@ -84,6 +86,15 @@ def _unknown(name: str) -> RunError:
     return RunError(f"unknown system '{name}': choose among {', '.join(NAMES)}")
 
 
+def _is_twin(name: str) -> bool:
+    """Whether a float student is the one of every integer system that is paired with it and there."""
+    models = (MODELS[integer] for integer, twin in FLOAT_TWINS.items() if twin == name and integer in MODELS)
+    student = STUDENTS[name]
+    return student is not None and all(
+        is_student_of(student, Graph.load(model)) for model in models if model is not None and model.is_file()
+    )
+
+
 def choose(
     names: list[str] | None, model: Path | None = None, student: Path | None = None
 ) -> tuple[list[Spec], list[str]]:
@@ -104,6 +115,9 @@ def choose(
         path = MODELS.get(name) or STUDENTS.get(name)
         if path is not None and not path.is_file():
             absent.append(f"{name} is left out: {path} is not there")
+            continue
+        if name in STUDENTS and not _is_twin(name):
+            absent.append(f"{name} is left out: {path} is not the student that the shipped integers were made from")
             continue
         spec = Spec(name, path)
         reason = make(spec).available() if path is None else None
