@@ -34,7 +34,7 @@ from firmware_sim.graph import SCHEMES, Graph
 
 TABLE = Path(__file__).with_name("m7_instructions.json")
 HOP_KINDS = ("learning", "noise", "speech")
-"""Noise initialisation; VAD off, so that the noise PSD follows; VAD on."""
+"""Noise initialisation; VAD off, so that the noise PSD follows; VAD on. With the tracker `spp` the last two are one."""
 LOOP = "loop"
 """Instructions of a hop between its stages: history, output, calls."""
 SCHEDULE_CALLS = ("interrupt", "begin", "process", "finish")
