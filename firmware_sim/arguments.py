@@ -196,11 +196,12 @@ def setting_of(arguments: argparse.Namespace) -> Setting:
 
 
 def refuse_same_files(arguments: argparse.Namespace) -> None:
-    """Outputs must be neither the input nor each other."""
+    """Outputs must be neither the recording nor the model nor each other."""
     digests = digest_path(arguments.trace) if arguments.trace else None
     outputs = [p for p in (arguments.output, arguments.trace, digests, arguments.timeline) if p is not None]
+    inputs = [p for p in (arguments.input, arguments.model) if p is not None]
     for i, path in enumerate(outputs):
-        for other in (arguments.input, *outputs[:i]):
+        for other in (*inputs, *outputs[:i]):
             linked = path.exists() and other.exists() and path.samefile(other)
             if linked or os.path.realpath(path) == os.path.realpath(other):
-                raise AudioError(f"{path}: is also {'the input' if other == arguments.input else 'another output'}")
+                raise AudioError(f"{path}: is also {'an input' if other in inputs else 'another output'}")

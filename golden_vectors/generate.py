@@ -52,7 +52,12 @@ def files(graphs: Graphs) -> Iterator[tuple[str, bytes]]:
 
 
 def generate(directory: Path, graphs: Graphs) -> dict[str, int]:
-    """Write the whole set, remove vectors that no case makes any more; file name -> bytes written."""
+    """Write the whole set, remove vectors that no case makes any more; file name -> bytes written.
+
+    raises  WitnessError: the directory holds files and no vectors, so it is someone's and not ours to tidy
+    """
+    if directory.is_dir() and any(directory.iterdir()) and not (directory / SCHEMA_FILE).is_file():
+        raise WitnessError(f"{directory}: holds other files than vectors: give a folder of its own")
     sizes = {}
     for name, content in files(graphs):
         write(directory, name, content)
@@ -104,8 +109,9 @@ def stale(vector: Vector, case: Case, graphs: Graphs) -> list[str]:
 
 
 def _strangers(directory: Path, names: set[str]) -> list[str]:
-    """Files that look like ours and are not, by their names below the directory."""
-    found = (path.relative_to(directory).as_posix() for path in directory.rglob("*") if _ours(path))
+    """Files of the set's two folders that look like ours and are not, by their names below the directory."""
+    paths = (*directory.glob("*"), *(directory / invalid.FOLDER).rglob("*"))
+    found = (path.relative_to(directory).as_posix() for path in paths if _ours(path))
     return sorted(name for name in found if name not in names)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from firmware_sim.contract import ContractError
 from firmware_sim.graph import GraphError
 from training.bench_doors import at_least_one, compare_door, evaluate_door
 from training.datasets import CorpusError, add_dataset_arguments, recordings_from_arguments
-from training.files import RunError, named_path, refuse_folder
+from training.files import RunError, named_path, refuse_folder, refuse_inputs
 
 if TYPE_CHECKING:
     from training.settings import FitSettings
@@ -39,10 +40,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser(words[:1]).parse_args(words)
     arguments.words = words
     door: Callable[[argparse.Namespace], int] = arguments.run
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows ASCII alone
     try:
-        return door(arguments)
+        code = door(arguments)
+        sys.stdout.flush()
+        return code
     except (ContractError, CorpusError, GraphError, RunError) as error:
         return _refuse(arguments.door, error)
+    except OSError as error:  # a full disk behind standard output, a name that is too long
+        return _refuse(arguments.door, RunError(error.strerror or str(error)))
     except KeyboardInterrupt:
         print(f"stapes: {arguments.door}: stopped", file=sys.stderr)
         return _STOPPED
@@ -107,10 +115,14 @@ def _fit(arguments: argparse.Namespace) -> int:
 
     from training.distributed import world
     from training.fit import fit, hand_off
+    from training.runs import BEST, CHECKPOINT
 
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)
-    refuse_folder(arguments.student)
+    run = [arguments.folder / name for name in (CHECKPOINT, BEST)]
+    refuse_inputs(arguments.student, arguments.start_from, *run)
+    if arguments.resume and arguments.start_from:
+        raise RunError("--resume goes on with a run and --start-from begins one: leave out one of them")
     with world() as here:
         settings = _fit_settings(arguments, here.size)
         recordings = recordings_from_arguments(arguments)
@@ -202,23 +214,25 @@ def _safety_door(parser: argparse.ArgumentParser) -> None:
 
 def _safety(arguments: argparse.Namespace) -> int:
     from firmware_sim.graph import Graph
-    from training.handoff import is_student_of
+    from training.handoff import is_student_of, load_student
     from training.mixing import safety_recipes
     from training.progress import Report
     from training.safety import measure_safety
     from training.safety_report import missed, notes_of, print_safety, write_safety
 
-    refuse_folder(arguments.output)
+    refuse_inputs(arguments.output, arguments.model, arguments.student)
     graph = Graph.load(arguments.model)
     student = arguments.student or (STUDENT if is_student_of(STUDENT, graph) else None)
+    if student is not None:
+        load_student(student)  # whatever is wrong with it is told before minutes of measuring
     recipes = safety_recipes(recordings_from_arguments(arguments))
     with Report() as report:
         results = measure_safety(
             recipes, graph, student, lambda _, share: report.row({"cases": share * len(recipes)}, share)
         )
     notes = notes_of(results, student)
-    write_safety(arguments.output, str(arguments.model), results, notes)
     print_safety(results, notes)
+    write_safety(arguments.output, str(arguments.model), results, notes)
     print(f"wrote {arguments.output}")
     return int(arguments.check and any(map(missed, results)))
 

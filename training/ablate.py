@@ -16,7 +16,7 @@ from rich.table import Table
 
 from training.datasets import Recording
 from training.designs import Design, ablations, design_named
-from training.files import write_whole
+from training.files import RunError, write_whole
 from training.fit import Trainer, fit
 from training.runs import CHECKPOINT
 from training.settings import FitSettings
@@ -52,7 +52,11 @@ def _trained(recordings: list[Recording], design: Design, blocks: int, hidden: i
 
 
 def _row(design: Design, trainer: Trainer) -> dict[str, Any]:
-    last = trainer.progress.rows[-1]
+    last = next((row for row in reversed(trainer.progress.rows) if SCORES[0] in row), None)
+    if last is None:
+        raise RunError(
+            f"{design.name} has not been validated yet: give as many --blocks as before, or another --folder"
+        )
     return {
         "design": design.name,
         "latency_ms": design.latency_ms,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from training.datasets import add_dataset_arguments, recordings_from_arguments
-from training.files import RunError, named_path, refuse_folder
+from training.files import RunError, named_path, refuse_inputs
 
 if TYPE_CHECKING:
     from training.evaluate import Settings
@@ -71,7 +71,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from training.score_cache import ScoreCache
     from training.zoo import choose
 
-    refuse_folder(arguments.output)
+    refuse_inputs(arguments.output, arguments.model, arguments.student)
     recordings = recordings_from_arguments(arguments)
     specs, absent = choose(arguments.systems, arguments.model, arguments.student)
     settings, notes = settings_of(arguments, [spec.name for spec in specs])

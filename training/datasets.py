@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,11 +68,16 @@ def load_manifest(corpus: Path | str, splits: Iterable[str] = SPLITS) -> list[Re
         text = manifest.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise CorpusError(f"{manifest} is not a corpus manifest: it is not UTF-8 text") from None
+    except OSError as error:
+        raise CorpusError(f"{manifest}: cannot be read: {error.strerror or error}") from None
     reader = csv.DictReader(io.StringIO(text, newline=""))
     missing = {"file", "split", "kind", "seconds"} - set(reader.fieldnames or ())
     if missing:
         raise CorpusError(f"{manifest} is not a corpus manifest: no column {', '.join(sorted(missing))}")
-    rows = [_manifest_row(manifest, row) for row in reader if row["split"] in wanted]
+    try:
+        rows = [_manifest_row(manifest, row) for row in reader if row["split"] in wanted]
+    except csv.Error as error:
+        raise CorpusError(f"{manifest} is not a corpus manifest: {error}") from None
     if not rows:
         raise CorpusError(f"{manifest} lists no recordings of {', '.join(sorted(wanted))}: rebuild the corpus")
     absent = next((row.path for row in rows if not row.path.is_file()), None)
@@ -84,7 +90,9 @@ def _manifest_row(manifest: Path, row: dict[str, str]) -> Recording:
     try:
         seconds = float(row["seconds"])
     except (TypeError, ValueError):
-        raise CorpusError(f"{manifest}: seconds of {row['file']} is {row['seconds']!r}, not a number") from None
+        seconds = math.nan
+    if not row["file"] or not 0 <= seconds < math.inf:
+        raise CorpusError(f"{manifest}: seconds of {row['file']!r} is {row['seconds']!r}, not a number from 0 up")
     if row["split"] not in SPLITS or row["kind"] not in MANIFEST_KINDS:
         raise CorpusError(f"{manifest}: {row['file']} is '{row['split']}/{row['kind']}', not a known split and kind")
     return Recording(

@@ -62,7 +62,10 @@ def world() -> Iterator[World]:
 
     raises   RunError: the launcher's variables are there, but its processes cannot be joined
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+    size = os.environ.get("WORLD_SIZE", "1")
+    if not size.isdecimal():
+        raise RunError(f"WORLD_SIZE is {size!r}: torchrun sets it to a number, unset it where there is no launcher")
+    if int(size) < 2:
         yield World()
         return
     try:

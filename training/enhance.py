@@ -63,8 +63,10 @@ def read_channels(path: Path) -> tuple[NDArray[np.float32], int]:
 def write_channels(path: Path, audio: NDArray[np.floating], rate_hz: int) -> None:
     """16-bit file of (channels, samples), format after the name; raises RunError: unknown format, not writable."""
     kind = path.suffix[1:].upper()
-    if kind not in soundfile.available_formats():
-        raise RunError(f"cannot write {path}: '{path.suffix}' is no audio format known here; use .wav or .flac")
+    if kind not in soundfile.available_formats() or not soundfile.check_format(kind, "PCM_16"):
+        raise RunError(
+            f"cannot write {path}: '{path.suffix}' is no format of 16-bit samples known here; use .wav or .flac"
+        )
 
     def write(temporary: Path) -> None:
         try:

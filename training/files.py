@@ -37,6 +37,14 @@ def refuse_same_file(target: Path, source: Path) -> None:
         raise RunError(f"{target}: is also the input: give another name")
 
 
+def refuse_inputs(target: Path, *sources: Path | None) -> None:
+    """raises RunError: `target` is a folder, or one of the files that are read"""
+    refuse_folder(target)
+    for source in sources:
+        if source is not None:
+            refuse_same_file(target, source)
+
+
 def refuse_folder(target: Path) -> None:
     """raises RunError: a folder is where a file is to be written; asked before the work of hours"""
     if target.is_dir():

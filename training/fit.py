@@ -114,7 +114,9 @@ class Trainer:
             self.progress.step += 1
             losses.append(float(loss.detach()))
         if not math.isfinite(sum(losses)):
-            raise RunError(f"the loss of block {self.progress.block} is not finite: resume with a lower rate")
+            raise RunError(
+                f"the loss of block {self.progress.block} is not finite: start anew at a lower rate, in another folder"
+            )
         self.progress.block += 1
         return float(np.mean(losses))
 
@@ -194,7 +196,7 @@ class Trainer:
         differing = [name for name in own if name not in BUDGET and own[name] != saved["settings"].get(name)]
         if differing:
             told = ", ".join(f"{name} {saved['settings'].get(name)}" for name in differing)
-            raise RunError(f"{path} was made with {one_line(told)}: resume with the same or start without --resume")
+            raise RunError(f"{path} was made with {one_line(told)}: go on with the same, or start in another folder")
         with taking(path):
             self.student.load_state_dict(saved["student"])
             self.optimizer.load_state_dict(saved["optimizer"])
@@ -219,6 +221,7 @@ def fit(
     raises      RunError: cannot start, resume or write; CorpusError: no usable recordings
     """
     world = world or World()
+    RecordingPool(recordings)  # what the rendering process could not tell in one line
     trainer = Trainer(settings, world)
     if resume:
         trainer.load(folder / CHECKPOINT)

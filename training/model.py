@@ -34,7 +34,9 @@ def stages(name: str, folder: Path = FOLDER) -> list[FitSettings]:
         found = [_settings(path, hidden, stage) for stage in listed]
     except FileNotFoundError:
         raise RunError(f"no recipe {path}: there are {', '.join(names())}") from None
-    except (KeyError, TypeError, ValueError) as error:
+    except RunError:
+        raise
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise RunError(f"{path} is not a recipe of stages: {type(error).__name__} {error}") from None
     if not found:
         raise RunError(f"{path} has no stages")

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from firmware_sim.reading import one_line
+from training.audio import RATE_HZ
 from training.datasets import CorpusError
 
 _CORNERS_HZ = (20.0, 7900.0)
-_LARGEST = 1e6  # no level, slope or ratio of a recipe comes near
+_LARGEST, _LARGEST_HZ = 1000.0, 1e5  # no level, slope or ratio of a recipe comes near
+_LONGEST = 3600 * RATE_HZ  # samples: no place or length of a recipe is an hour away
 
 
 @dataclass(frozen=True)
@@ -224,8 +226,8 @@ def _checked(what: str, kind: type[Any], value: Any, leave: tuple[str, ...] = ()
     for name in value.keys() - set(leave):
         given = value[name]
         sound = {
-            "int": type(given) is int and 0 <= given < 1 << 53,
-            "float": type(given) in (int, float) and abs(given) < _LARGEST,
+            "int": type(given) is int and 0 <= given < _LONGEST,
+            "float": type(given) in (int, float) and abs(given) < (_LARGEST_HZ if name.endswith("_hz") else _LARGEST),
             "str": isinstance(given, str),
         }
         if not sound[names[name]]:

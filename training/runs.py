@@ -9,6 +9,7 @@ loss.png        the log as a picture
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,7 +31,9 @@ PARTS = ("optimizer", "progress", "settings", "student")
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     """content: tensors and plain Python values only, so that loading needs no pickle of classes"""
-    write_whole(path, lambda temporary: torch.save(content, temporary))
+    buffer = io.BytesIO()  # of its own: torch tells a full disk as a RuntimeError without a reason
+    torch.save(content, buffer)
+    write_whole(path, lambda temporary: temporary.write_bytes(buffer.getvalue()))
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

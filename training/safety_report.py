@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from training.files import write_whole
@@ -41,7 +42,7 @@ def notes_of(results: Sequence[CaseResult], student: Path | None) -> list[str]:
     if not any(result.kind == "music" for result in results):
         notes.append("no music: the recordings hold none (`python -m training corpus` brings some)")
     if student is None:
-        notes.append("no drift against the float student: the model's own is not here (--student)")
+        notes.append("no drift against the float student: there is no student of this model (--student)")
     return notes
 
 
@@ -74,7 +75,7 @@ def print_safety(results: Sequence[CaseResult], notes: Sequence[str], console: C
         table.add_column(heading, justify="right", no_wrap=True)
     for result in results:
         cells = [_pair(result.measures, name, digits) for name, digits in _COLUMNS.values()]
-        table.add_row(result.name, *cells, *_single(result.measures), verdict(result))
+        table.add_row(escape(result.name), *cells, *_single(result.measures), verdict(result))
     console.print(table)
     for result in results:
         for name, values in result.minutes.items():

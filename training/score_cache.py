@@ -66,8 +66,11 @@ def _read(path: Path) -> dict[tuple[str, str], Values]:
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror or error}") from None
     if text and not text.endswith("\n"):  # what a stop cut short must not swallow the next line
-        with path.open("a", encoding="utf-8") as file:
-            file.write("\n")
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write("\n")
+        except OSError as error:
+            raise RunError(f"cannot write {path}: {error.strerror or error}") from None
     known = {}
     for line in text.splitlines():
         entry = _entry(line)
@@ -82,5 +85,5 @@ def _entry(line: str) -> tuple[tuple[str, str], Values] | None:
         entry = json.loads(line)
         values = {str(name): math.nan if value is None else float(value) for name, value in entry["values"].items()}
         return (str(entry["mixture"]), str(entry["metrics"])), values
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ArithmeticError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from firmware_sim.contract import SAMPLE_RATE_HZ
 from training.designs import Design, design_named
@@ -14,6 +14,8 @@ from training.mixing import AUGMENTED, PLAIN
 MIXES = {"plain": PLAIN, "augmented": AUGMENTED}
 SCHEDULES = ("cosine", "plateau")
 _LONGEST_WINDOW = {"perceptual": 6400, "compressed": 512, "seed": 512}  # samples that a loss must see at once
+_TYPES = {"int": "a whole number", "float": "a finite number", "bool": "true or false", "str": "text"}
+_LARGEST, _MOST = 1e9, 1 << 20
 LOOK_BACK = 448  # samples of past output in front of each chunk, so that STFT frames span chunk borders
 BUDGET = ("blocks", "minutes", "patience", "checkpoint_minutes")
 """The settings that a resumed run may change."""
@@ -65,18 +67,17 @@ class FitSettings:
     validation_seconds: float = 10.0
 
     def __post_init__(self) -> None:
+        self._check_types()
         if self.schedule not in SCHEDULES:
             raise RunError(f"unknown schedule '{self.schedule}': choose one of {', '.join(SCHEDULES)}")
         if self.loss not in LOSSES:
             raise RunError(f"unknown loss '{self.loss}': choose one of {', '.join(LOSSES)}")
-        if not (math.isfinite(self.minutes) and self.minutes >= 0 and self.blocks >= 0):
-            raise RunError(f"a budget of {self.minutes:g} minutes, {self.blocks} blocks: give finite ones from 0 up")
+        if self.minutes < 0 or self.blocks < 0:
+            raise RunError(f"a budget of {self.minutes:g} minutes, {self.blocks} blocks: neither may be below 0")
         if self.blocks == 0 and self.minutes == 0:
             raise RunError("no budget: set --minutes or --blocks above 0")
-        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise RunError(f"the learning rate is {self.learning_rate:g}: it must be above 0 and finite")
-        if self.streams <= 0:
-            raise RunError(f"{self.streams} streams: their number must be above 0")
+        if self.learning_rate <= 0:
+            raise RunError(f"the learning rate is {self.learning_rate:g}: it must be above 0")
         if self.patience < 0 or not 0 <= self.seed < 1 << 32:
             raise RunError(f"patience {self.patience}, seed {self.seed}: neither may be below 0, nor the seed 2^32")
         if self.mix not in MIXES:
@@ -86,14 +87,33 @@ class FitSettings:
         least = self.front_end.init_frames + 1 + _LONGEST_WINDOW[self.loss] // self.front_end.hop
         if self.chunk_frames < least:
             raise RunError(f"a chunk of {self.chunk_frames} frames ends before the loss begins: {least} is the least")
-
         for name in ("seconds", "validation_seconds"):
             self._check_rest(name, getattr(self, name))
+
+    def _check_types(self) -> None:
+        """A recipe file may hold anything; a whole number is a float too, nothing else is another type's."""
+        for entry in fields(self):
+            value, wanted = getattr(self, entry.name), str(entry.type)
+            is_number = type(value) in (int, float) and abs(value) < _LARGEST
+            sound = is_number if wanted == "float" else type(value).__name__ == wanted
+            if not sound:
+                raise RunError(f"{entry.name} is {value!r}: it must be {_TYPES[wanted]}")
+        for name in ("streams", "validation_streams", "validation_blocks", "ranks"):
+            if not 1 <= getattr(self, name) <= _MOST:
+                raise RunError(f"{getattr(self, name)} {name}: their number must be above 0 and sane")
+        if self.weight_decay < 0 or self.clip_norm <= 0 or not 0 <= self.warmup_share < 1:
+            told = (
+                f"weight_decay {self.weight_decay:g}, clip_norm {self.clip_norm:g}, warmup_share {self.warmup_share:g}"
+            )
+            raise RunError(f"{told}: from 0 up, above 0, in [0, 1)")
 
     def _check_rest(self, name: str, seconds: float) -> None:
         """The last chunk of a block, where it is not dropped, must hold the loss's window too."""
         hop = self.front_end.hop
-        rest = int(seconds * SAMPLE_RATE_HZ) // hop % self.chunk_frames
+        frames = int(seconds * SAMPLE_RATE_HZ) // hop
+        if frames < self.chunk_frames:
+            raise RunError(f"{name} {seconds:g}: a block must hold a chunk of {self.chunk_frames} frames")
+        rest = frames % self.chunk_frames
         if rest > self.chunk_frames // 2 and rest * hop + LOOK_BACK < _LONGEST_WINDOW[self.loss]:
             whole = self.chunk_frames * hop / SAMPLE_RATE_HZ
             raise RunError(f"{name} {seconds:g} ends in a chunk too short for the loss: choose a multiple of {whole:g}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from training.audio import RATE_HZ, AudioCache
 from training.datasets import Recording
 from training.designs import DEFAULT, Design
+from training.files import RunError
 from training.frontend import analyse, front_end, to_int16_grid
 from training.mixing import MixRecipe, MixSettings, RecordingPool, draw_recipe, render
 from training.student import from_q11
@@ -185,9 +187,13 @@ class BlockProducer:
     def block(self, index: int) -> Block:
         """Block `index`, waiting for it if need be; the one a stride after it is started.
 
-        raises   CorpusError and others from rendering, as they happened in the process
+        raises   CorpusError and others from rendering, as they happened in the process; RunError: it died
         """
-        for wanted in (index, index + self.stride):
-            if wanted not in self._pending:
-                self._pending[wanted] = self._executor.submit(_work, wanted)
-        return self._pending.pop(index).result()
+        try:
+            for wanted in (index, index + self.stride):
+                if wanted not in self._pending:
+                    self._pending[wanted] = self._executor.submit(_work, wanted)
+            return self._pending.pop(index).result()
+        except BrokenProcessPool:
+            told = "the process that renders mixtures died, perhaps for want of memory: go on with --resume"
+            raise RunError(told) from None

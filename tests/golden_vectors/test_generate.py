@@ -60,6 +60,23 @@ def test_generate_removes_vectors_that_no_case_makes_any_more(vectors: Path) -> 
 
 
 @pytest.mark.usefixtures("few_cases")
+def test_a_folder_of_someone_elses_files_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "song.wav").write_bytes(b"music")
+    with pytest.raises(WitnessError, match="holds other files than vectors"):
+        generate(tmp_path, small_graphs())
+    assert [path.name for path in tmp_path.rglob("*")] == ["song.wav"]
+
+
+@pytest.mark.usefixtures("few_cases")
+def test_files_below_the_vectors_that_are_none_of_theirs_stay(vectors: Path) -> None:
+    mine = vectors / "notes" / "settings.json"
+    mine.parent.mkdir()
+    mine.write_text("{}")
+    generate(vectors, small_graphs())
+    assert mine.read_text() == "{}"
+
+
+@pytest.mark.usefixtures("few_cases")
 def test_the_command_line_checks_and_says_so(evidence: Evidence, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["generate", "--check", *evidence.options]) == 0
     assert "reproduced byte for byte" in capsys.readouterr().out

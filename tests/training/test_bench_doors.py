@@ -119,3 +119,15 @@ def test_compare_without_an_evaluation_names_the_command(tmp_path: Path, capsys:
     assert main(["compare", str(tmp_path / "none.json"), "--folder", str(tmp_path / "page")]) == 1
     assert "make one with `python -m training evaluate`" in capsys.readouterr().err
     assert not (tmp_path / "page").exists()
+
+
+def test_an_output_that_is_an_input_is_refused_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    student = tmp_path / "student.npz"
+    student.write_bytes(b"mine")
+    assert main(["evaluate", "--student", str(student), "-o", str(student)]) == 1
+    assert "is also the input" in capsys.readouterr().err
+    assert main(["safety", "--model", str(student), "-o", str(student)]) == 1
+    assert "is also the input" in capsys.readouterr().err
+    assert student.read_bytes() == b"mine"

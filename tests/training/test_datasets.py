@@ -88,7 +88,9 @@ def test_a_manifest_gives_its_rows_with_paths_beside_it(tree: Tree) -> None:
     ("row", "message"),
     [
         (manifest_row("gone.flac"), "lists .*gone.flac, which is not there"),
-        (manifest_row("a.flac", seconds="long"), "seconds of a.flac is 'long', not a number"),
+        (manifest_row("a.flac", seconds="long"), "seconds of 'a.flac' is 'long', not a number"),
+        (manifest_row("a.flac", seconds="nan"), "seconds of 'a.flac' is 'nan', not a number from 0 up"),
+        (manifest_row("a.flac", seconds="-5"), "seconds of 'a.flac' is '-5', not a number from 0 up"),
         (manifest_row("a.flac", split="dev"), "'dev/speech', not a known split and kind"),
         ({"file": "a.flac", "kind": "speech"}, "is not a corpus manifest: no column seconds, split"),
     ],

@@ -62,7 +62,7 @@ def test_files_that_cannot_be_read_or_written_are_refused(tmp_path: Path) -> Non
     ]:
         with pytest.raises(RunError, match=message):
             enhance_file(tmp_path / name, tmp_path / "out.wav", None)
-    with pytest.raises(RunError, match="no audio format"):
+    with pytest.raises(RunError, match="no format of 16-bit samples"):
         enhance_file(tmp_path / "good.wav", tmp_path / "out.xyz", None)
     with pytest.raises(RunError, match="cannot write"):
         enhance_file(tmp_path / "good.wav", tmp_path / "text.wav" / "out.wav", None)

@@ -144,7 +144,7 @@ def test_resuming_needs_a_checkpoint_of_the_same_run(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no checkpoint at"):
         fit(recordings(), SETTINGS, tmp_path, resume=True)
     Trainer(SETTINGS).save(tmp_path / "checkpoint.pt")
-    with pytest.raises(RunError, match=r"made with loss perceptual: resume with the same"):
+    with pytest.raises(RunError, match=r"made with loss perceptual: go on with the same"):
         fit(recordings(), replace(SETTINGS, loss="seed"), tmp_path, resume=True)
     (tmp_path / "checkpoint.pt").write_bytes(b"PK\x03\x04 not a checkpoint")
     with pytest.raises(RunError, match="is damaged"):
@@ -161,10 +161,15 @@ def test_resuming_needs_a_checkpoint_of_the_same_run(tmp_path: Path) -> None:
         ({"loss": "l3"}, "unknown loss 'l3'"),
         ({"schedule": "linear"}, "unknown schedule 'linear'"),
         ({"learning_rate": 0.0}, "must be above 0"),
-        ({"learning_rate": math.nan}, "the learning rate is nan"),
-        ({"learning_rate": math.inf}, "the learning rate is inf"),
+        ({"learning_rate": math.nan}, "learning_rate is nan: it must be a finite number"),
+        ({"learning_rate": math.inf}, "learning_rate is inf: it must be a finite number"),
         ({"minutes": -1.0}, "a budget of -1 minutes, 4 blocks"),
-        ({"minutes": math.inf}, "a budget of inf minutes"),
+        ({"minutes": math.inf}, "minutes is inf: it must be a finite number"),
+        ({"hidden": 4.5}, "hidden is 4.5: it must be a whole number"),
+        ({"quantized": "no"}, "quantized is 'no': it must be true or false"),
+        ({"warmup_share": 1.0}, "clip_norm 1, warmup_share 1: from 0 up, above 0, in"),
+        ({"seconds": 0.2}, "seconds 0.2: a block must hold a chunk of 150 frames"),
+        ({"validation_blocks": 0}, "0 validation_blocks: their number"),
         ({"blocks": -1, "minutes": 1.0}, "-1 blocks"),
         ({"seed": -1}, "seed -1"),
         ({"seed": 1 << 32}, "seed 4294967296"),
