@@ -199,9 +199,9 @@ def refuse_same_files(arguments: argparse.Namespace) -> None:
     """Outputs must be neither the recording nor the model nor each other."""
     digests = digest_path(arguments.trace) if arguments.trace else None
     outputs = [p for p in (arguments.output, arguments.trace, digests, arguments.timeline) if p is not None]
-    inputs = [p for p in (arguments.input, arguments.model) if p is not None]
+    inputs = {arguments.input: "the input", arguments.model: "the model"}
     for i, path in enumerate(outputs):
-        for other in (*inputs, *outputs[:i]):
+        for other in (*filter(None, inputs), *outputs[:i]):
             linked = path.exists() and other.exists() and path.samefile(other)
             if linked or os.path.realpath(path) == os.path.realpath(other):
-                raise AudioError(f"{path}: is also {'an input' if other in inputs else 'another output'}")
+                raise AudioError(f"{path}: is also {inputs.get(other, 'another output')}")
