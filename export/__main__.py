@@ -194,7 +194,19 @@ def memory_table(memory: MemoryMap) -> Table:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the door; returns the exit code."""
     arguments = parser().parse_args(argv)
-    console = Console()
+    try:
+        code = _export(arguments, Console())
+        sys.stdout.flush()
+        return code
+    except OSError as error:  # a full disk behind standard output, a name that is too long
+        print(f"stapes export: {error.strerror or error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stapes export: stopped", file=sys.stderr)
+        return 130
+
+
+def _export(arguments: argparse.Namespace, console: Console) -> int:
     try:
         graph, blessed = obtain_graph(arguments, console)
         graphs = {each.digest: each for each in (graph, *blessed.values())}
