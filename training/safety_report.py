@@ -18,6 +18,7 @@ from training.safety import CaseResult
 LIMITS = {"pesq_wb_out": 4.0, "haspi_out": 0.95}
 """Least values of the `clean` cases: whoever speaks in a quiet place must come through unharmed."""
 
+_WIDTH = 160
 _COLUMNS = {
     "PESQ": ("pesq_wb", 2),
     "STOI": ("stoi", 3),
@@ -69,6 +70,8 @@ def _finite(value: float) -> float | None:
 def print_safety(results: Sequence[CaseResult], notes: Sequence[str], console: Console | None = None) -> None:
     """The table of all cases (input -> output), the minutes of the long ones, and what was not measured."""
     console = console or Console()
+    if not console.is_terminal:
+        console.width = max(console.width, _WIDTH)  # a log of 80 columns would leave out every name
     table = Table(title="do no harm: input -> output of the device")
     table.add_column("case")
     for heading in (*_COLUMNS, "level dB", "recovery s", "max |h|", "verdict"):
