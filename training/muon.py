@@ -1,7 +1,7 @@
 """The optimiser: matrices step along orthogonalised momentum, everything else as AdamW steps.
 
-torch.optim.Muon takes a GRU's three stacked gates for one matrix and iterates in bfloat16, which a CPU only imitates:
-115 s a block of steps where this takes 65 s, for the same loss.
+torch.optim.Muon takes a GRU's three stacked gates for one matrix and iterates in bfloat16, which a CPU only imitates: a
+step of `base` took 270 ms there and takes 25 ms here, side by side on one thread.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ class FitSettings:
     quantized           the forward pass rounds as the device does
     learning_rate       highest, of the cosine or the plateau; warmup_share of the run leads up to it
     weight_decay        of the matrices, as a share of the rate a step (`Muon`)
-    clip_norm           largest norm of the gradient; a matrix's step does not depend on it, a vector's hardly
+    clip_norm           largest norm of the gradient: bounds what a step leaves in the momentum, not its size
     ranks               processes that train together, each on blocks of its own
     blocks, minutes     budget: whichever is reached first ends the run, and the cosine ends with it; 0 = not set
     streams, seconds    size of a block; chunk_frames of it make one step

@@ -143,3 +143,10 @@ def test_the_timeline_may_not_be_the_input(capsys: pytest.CaptureFixture[str]) -
     Path("noisy.wav").rename("noisy.svg")
     assert run("noisy.svg", "--part", "stm32h743", "--wiener-only", "--timeline", "noisy.svg") == 1
     assert "noisy.svg: is also the input" in capsys.readouterr().err
+
+
+def test_an_output_may_not_be_the_model(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("model.npz").write_bytes(b"mine")
+    assert run("noisy.wav", "-o", "out.wav", "--model", "model.npz", "--trace", "model.npz") == 1
+    assert "model.npz: is also the model" in capsys.readouterr().err
+    assert Path("model.npz").read_bytes() == b"mine"

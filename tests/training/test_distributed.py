@@ -95,6 +95,12 @@ def _step_together(pair: list[Trainer], losses: list[torch.Tensor]) -> None:
 SETTINGS_OF_TWO = type(SETTINGS)(**{**vars(SETTINGS), "ranks": 2, "blocks": 2})
 
 
+def test_a_number_of_processes_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "abc")
+    with pytest.raises(RunError, match="WORLD_SIZE is 'abc'"), world():
+        pass
+
+
 def test_processes_that_cannot_be_joined_are_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):

@@ -10,6 +10,7 @@ import torch
 
 from tests.training.small import recordings
 from training.designs import DEFAULT, SEED, Design
+from training.files import RunError
 from training.frontend import OverlapAdd
 from training.mixing import RecordingPool, draw_recipe
 from training.recipes import ShapedNoise
@@ -41,6 +42,19 @@ def test_the_producer_gives_the_same_blocks_in_any_order(block: Block) -> None:
         assert_same(producer.block(5), block)
         first = producer.block(0)
     assert_same(first, render_block(RecordingPool(recordings()), SETTINGS, 0))
+
+
+def test_a_rendering_process_that_dies_is_one_line() -> None:
+    def render_on(producer: BlockProducer) -> None:
+        for index in range(1, 4):
+            producer.block(index)
+
+    with BlockProducer(recordings(), BlockSettings(1, 1.0)) as producer:
+        producer.block(0)
+        for process in producer._executor._processes.values():
+            process.kill()
+        with pytest.raises(RunError, match="the process that renders mixtures died"):
+            render_on(producer)
 
 
 def test_noisy_is_what_the_device_can_hold(block: Block) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -32,6 +34,19 @@ def test_only_the_systems_that_are_here_are_chosen(monkeypatch: pytest.MonkeyPat
     assert [spec.name for spec in found] == ["noisy", "wiener", "wiener-float", "base-float", *ORACLES]
     assert len(absent) == len(NAMES) - len(found)
     assert all("\n" not in line and " is left out: " in line for line in absent)
+
+
+def test_a_float_student_that_the_integers_do_not_come_from_is_no_twin(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    student = student_file(tmp_path / "student.npz")
+    monkeypatch.setitem(STUDENTS, "base-float", student)
+    found, absent = choose(["base-float"])
+    assert found == []
+    assert absent == [f"base-float is left out: {student} is not the student that the shipped integers were made from"]
+    told = {"student_sha256": hashlib.sha256(student.read_bytes()).hexdigest()}
+    monkeypatch.setattr(zoo.Graph, "load", lambda _: SimpleNamespace(meta=told))
+    assert choose(["base-float"]) == ([Spec("base-float", student)], [])
 
 
 def test_a_file_of_the_command_line_stands_beside_the_classical_systems(tmp_path: Path) -> None:
