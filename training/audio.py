@@ -11,6 +11,7 @@ import soundfile
 import soxr
 
 from training.datasets import CorpusError
+from training.files import write_whole
 
 RATE_HZ = 16000
 _ACTIVE_BLOCK = 320  # 20 ms
@@ -29,6 +30,22 @@ def read_audio(path: Path | str) -> tuple[np.ndarray, int]:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CorpusError(f"cannot read {path} as audio: {reason}") from None
     return np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0), int(rate_hz)
+
+
+def write_audio(path: Path, samples: np.ndarray, rate_hz: int, kind: str, subtype: str = "PCM_16") -> None:
+    """A file of (samples,) or (samples, channels), written whole or not at all.
+
+    kind, subtype   as soundfile names them: WAV, FLAC; PCM_16, PCM_24
+    raises          RunError: not writable
+    """
+
+    def write(temporary: Path) -> None:
+        try:
+            soundfile.write(str(temporary), samples, rate_hz, subtype=subtype, format=kind)
+        except RuntimeError as error:  # how libsndfile tells a full disk
+            raise OSError(str(error)) from None
+
+    write_whole(path, write)
 
 
 def to_16k(samples: np.ndarray, rate_hz: int) -> np.ndarray:

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from training.audio import RATE_HZ
+from training.audio import RATE_HZ, write_audio
 from training.datasets import CorpusError
 from training.evaluation_files import COLUMNS, FACTS, beside, cell_of, loss_line, short_number
 from training.files import RunError, write_whole
@@ -101,11 +100,7 @@ def _listen(recipe: MixRecipe, specs: Sequence[Spec], folder: Path) -> Listening
 def _clip(recipe: MixRecipe, system: str, audio: np.ndarray, folder: Path) -> Clip:
     """A WAV of 16 bits; its name is made of letters that need no quoting."""
     name = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in f"{recipe.name}_{system}")
-    pcm = to_int16_grid(audio)
-    write_whole(
-        folder / "audio" / f"{name}.wav",
-        lambda temporary: soundfile.write(str(temporary), pcm, RATE_HZ, subtype="PCM_16", format="WAV"),
-    )
+    write_audio(folder / "audio" / f"{name}.wav", to_int16_grid(audio), RATE_HZ, "WAV")
     return Clip(system, f"audio/{name}.wav")
 
 

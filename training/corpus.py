@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -114,7 +113,7 @@ def build_corpus(out: Path, cache: Path, small: bool, jobs: int, console: Consol
         if not nearest.is_dir():
             raise CorpusError(f"cannot build in {folder}: {nearest} is a file, not a folder")
     require_tools()
-    with open_engine(engine, jobs, _ignore_interrupts) as running:  # an unknown one is refused before the download
+    with open_engine(engine, jobs, start=None) as running:  # an unknown one is refused before the download
         archives = locate(packages(small), cache)
         check_space(archives, cache)
         console.print(archive_table(archives))
@@ -164,11 +163,6 @@ def _build_all(archives: Sequence[Archive], cache: Path, out: Path, engine: Engi
         progress.update(task, description="cleaned")
     check_splits(rows)
     return rows
-
-
-def _ignore_interrupts() -> None:
-    """Ctrl-C is the parent's to answer; its children would each print a traceback."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @dataclass

@@ -19,10 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 from scipy.signal import fftconvolve
 
-from training.audio import RATE_HZ, AudioCache
+from training.audio import RATE_HZ, AudioCache, write_audio
 from training.corpus_clean import NOISE_LEVEL_DBFS, Prepared
 from training.corpus_sources import LICENCES, NOISE_KINDS, NoiseSource, SpeechSource
 
@@ -292,6 +291,5 @@ def make_row(file: str, split: str, kind: str, package: str, recording: str, sam
 
 
 def write_flac(path: Path, samples: np.ndarray) -> None:
-    """16 bits, mono, 16 kHz."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(str(path), np.clip(samples, -0.999, 0.999), RATE_HZ, subtype="PCM_16", format="FLAC")
+    """16 bits, mono, 16 kHz; raises RunError."""
+    write_audio(path, np.clip(samples, -0.999, 0.999), RATE_HZ, "FLAC")

@@ -12,9 +12,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
-from training.audio import RATE_HZ
+from training.audio import RATE_HZ, write_audio
 from training.corpus_clean import Prepared
 from training.corpus_parts import Part, Row, Source, make_row, write_flac
 from training.corpus_sources import MusicSource
@@ -55,10 +54,8 @@ def build_rooms(split: str, seed: int, head_file: Path, engine: Engine, folder: 
     rows = []
     for index, (taps, text) in enumerate(done):
         file = f"{split}/room/room_{seed:04d}_{index:02d}.flac"
-        target = folder / file
-        target.parent.mkdir(parents=True, exist_ok=True)
         # 24 bits: at 16 the sum of the rounding of thousands of taps would be heard at -63 dB.
-        soundfile.write(str(target), np.clip(taps.T * 0.9, -1, 1), RATE_HZ, subtype="PCM_24", format="FLAC")
+        write_audio(folder / file, np.clip(taps.T * 0.9, -1, 1), RATE_HZ, "FLAC", "PCM_24")
         row = make_row(file, split, "room", HEAD_PACKAGE, f"rooms:{seed}:{index}", taps[0])
         rows.append({**row, "native_rate": RATE_HZ, "bandwidth_hz": RATE_HZ // 2, "sources": text})
     return Part(rows, {"ok": len(rows)}, [])

@@ -23,6 +23,7 @@ from typing import Any, Protocol, TypeVar
 
 from firmware_sim.reading import one_line
 from training.files import RunError
+from training.workers import start_worker, unheard_interrupts
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -59,7 +60,9 @@ class LocalPool:
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """See `Engine.map`."""
         try:
-            for future in as_completed([self._pool.submit(function, item) for item in items]):
+            with unheard_interrupts():
+                futures = [self._pool.submit(function, item) for item in items]
+            for future in as_completed(futures):
                 yield future.result()
         except BrokenProcessPool:
             raise RunError("a worker process died, perhaps for want of memory; the same command goes on") from None
@@ -104,18 +107,16 @@ def _with_place(function: Callable[[Item], Result], placed: tuple[int, Item]) ->
 
 
 @contextmanager
-def open_engine(name: str, jobs: int, start: Callable[[], None] | None = None) -> Iterator[Engine]:
+def open_engine(name: str, jobs: int, start: Callable[[], None] | None = start_worker) -> Iterator[Engine]:
     """The engine behind `local`, `dask` (processes on loopback) or `dask://HOST:PORT` (a running scheduler).
 
     jobs     processes to start, at least 1; a running scheduler has its own
-    start    called first in every local process; by default `workers.start_worker`, which brings torch
+    start    called first in every local process; `workers.start_worker` brings torch
     raises   RunError: an unknown name, Dask is not installed, or nobody answers at the address
     """
     if name == "local" and jobs == 1:
         yield Serial()
     elif name == "local":
-        if start is None:
-            from training.workers import start_worker as start
         # Spawned: a forked child would inherit the locks of a progress display.
         pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), start)
         try:

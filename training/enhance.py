@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from firmware_sim.audio import AudioError, Source
-from training.audio import RATE_HZ
+from training.audio import RATE_HZ, write_audio
 from training.designs import DEFAULT, Design
-from training.files import RunError, refuse_folder, refuse_same_file, write_whole
+from training.files import RunError, refuse_folder, refuse_same_file
 from training.frontend import OverlapAdd, analyse, front_end, to_int16_grid, total_gain
 from training.student import Student, from_q11
 
@@ -67,14 +67,7 @@ def write_channels(path: Path, audio: NDArray[np.floating], rate_hz: int) -> Non
         raise RunError(
             f"cannot write {path}: '{path.suffix}' is no format of 16-bit samples known here; use .wav or .flac"
         )
-
-    def write(temporary: Path) -> None:
-        try:
-            soundfile.write(str(temporary), to_int16_grid(audio).T, rate_hz, subtype="PCM_16", format=kind)
-        except RuntimeError as error:
-            raise OSError(str(error)) from None
-
-    write_whole(path, write)
+    write_audio(path, to_int16_grid(audio).T, rate_hz, kind)
 
 
 def enhance_file(source: Path, target: Path, student: Student | None, design: Design = DEFAULT) -> None:

@@ -34,7 +34,8 @@ COLUMNS = {
 """Metric of a system's row -> heading and digits, in every table."""
 FACTS = ("system", "latency, ms", "params", "MMAC/s", "instr/hop")
 """Headings of what a system is, before its scores."""
-_NEEDED = {"system", "latency_ms", "params", "mmac_per_s", "instructions_per_hop", "ci95"}
+_NUMBERS = ("params", "mmac_per_s", "instructions_per_hop")
+_NEEDED = {"system", "latency_ms", "ci95", *_NUMBERS}
 _WIDE = 150
 """Columns of the table where no terminal says how many there are."""
 
@@ -74,10 +75,7 @@ def write_evaluation(path: Path, result: dict[str, Any], scores: Sequence[Score]
     _write(path, json.dumps(_without_nan(result), indent=2, allow_nan=False) + "\n")
     _write(beside(path, "files.csv"), _table_of(scores))
     _write(beside(path, "integer.csv"), _side_by_side(scores, result["integer_loss"]))
-    try:
-        save_recipes(beside(path, "recipes.jsonl"), [mixture.recipe for mixture in mixtures])
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}") from None
+    save_recipes(beside(path, "recipes.jsonl"), [mixture.recipe for mixture in mixtures])
 
 
 def beside(path: Path, ending: str) -> Path:
@@ -95,14 +93,48 @@ def read_evaluation(path: Path) -> dict[str, Any]:
         raise RunError(f"{path} cannot be read as an evaluation: {type(error).__name__}") from None
     if not isinstance(result, dict) or (result.get("format"), result.get("version")) != (FORMAT, VERSION):
         raise RunError(f"{path} is not a {FORMAT} v{VERSION}: make one with `python -m training evaluate`")
-    rows = result.get("systems")
-    if (
-        not isinstance(rows, list)
-        or not rows
-        or not all(isinstance(row, dict) and row.keys() >= _NEEDED for row in rows)
-    ):
+    rows, losses = result.get("systems"), result.get("integer_loss", [])
+    if not isinstance(rows, list) or not rows or not all(map(_is_row, rows)):
         raise RunError(f"{path} lists no systems: make one with `python -m training evaluate`")
+    if not isinstance(losses, list) or not all(map(_is_loss, losses)):
+        raise RunError(f"{path}: its integer_loss is damaged: make one with `python -m training evaluate`")
     return result
+
+
+def _is_row(row: Any) -> bool:
+    """Whether all that the table, the plot and the page take from a system's row is there and of its type."""
+    if not isinstance(row, dict) or not row.keys() >= _NEEDED or not isinstance(row["ci95"], dict):
+        return False
+    names = isinstance(row["system"], str) and isinstance(row.get("file"), str | None)
+    numbers = [row.get(name) for name in (*_NUMBERS, *COLUMNS)]
+    intervals = [row["ci95"].get(name) for name in COLUMNS]
+    return names and _is_number(row["latency_ms"]) and all(map(_is_gap, numbers)) and all(map(_is_interval, intervals))
+
+
+def _is_loss(loss: Any) -> bool:
+    if not isinstance(loss, dict) or not isinstance(loss.get("metrics"), dict):
+        return False
+    named = isinstance(loss.get("system"), str) and isinstance(loss.get("float"), str)
+    return named and all(
+        isinstance(facts, dict)
+        and _is_number(facts.get("mean"))
+        and _is_number(facts.get("lowest"))
+        and _is_interval(facts.get("ci95"))
+        for facts in loss["metrics"].values()
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _is_gap(value: Any) -> bool:
+    """A number, or None where there is none."""
+    return value is None or _is_number(value)
+
+
+def _is_interval(value: Any) -> bool:
+    return value is None or (isinstance(value, list) and len(value) == 2 and all(map(_is_number, value)))
 
 
 def _write(path: Path, text: str) -> None:

@@ -6,6 +6,7 @@ the loss first, as a hearing aid would; the clean reference is not (HASQI amplif
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
@@ -47,7 +48,8 @@ def haspi_hasqi(clean: Audio, processed: Audio, audiogram: str) -> tuple[float, 
 
     clean, processed   (samples,) float at 16 kHz, aligned; the active level of `clean` becomes 65 dB SPL
     audiogram          one of AUDIOGRAMS
-    raises             RunError: pyclarity is not installed, or `clean` is silent
+    returns            NaN twice where `clean` is silent: there is nothing to understand
+    raises             RunError: pyclarity is not installed
     source             Kates & Arehart 2021 and 2014; Byrne & Dillon 1986 (NAL-R); package `pyclarity`
     """
     reason = missing_hearing()
@@ -58,7 +60,7 @@ def haspi_hasqi(clean: Audio, processed: Audio, audiogram: str) -> tuple[float, 
 
     level = active_rms(clean)
     if not level:
-        raise RunError("HASPI and HASQI need clean speech, and this is silent")
+        return math.nan, math.nan
     loss, gain = _ear(audiogram)
     reference = np.asarray(clean, np.float64) / level  # an RMS of one is 65 dB SPL
     delay = (len(gain) - 1) // 2

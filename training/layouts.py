@@ -9,7 +9,6 @@ files.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from training.audio import read_audio
+from training.audio import read_audio, write_audio
 from training.datasets import SPLITS, CorpusError, Recording
 from training.files import is_utf8
 
@@ -186,11 +185,7 @@ def _write_difference(noisy: Path, clean: Path, target: Path) -> None:
     if rate_hz != speech_rate_hz or abs(len(mixture) - len(speech)) > 1:
         raise CorpusError(f"{noisy} and {clean} differ in rate or length: they are not a pair")
     length = min(len(mixture), len(speech))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(target.name + ".part")
-    noise = np.clip(mixture[:length, 0] - speech[:length, 0], -1.0, 1.0)
-    soundfile.write(str(temporary), noise, rate_hz, subtype="PCM_16", format="FLAC")
-    os.replace(temporary, target)
+    write_audio(target, np.clip(mixture[:length, 0] - speech[:length, 0], -1.0, 1.0), rate_hz, "FLAC")
 
 
 def load_speech_folder(root: Path | str) -> list[Recording]:

@@ -16,10 +16,12 @@ from typing import Any
 from firmware_sim.reading import one_line
 from training.audio import RATE_HZ
 from training.datasets import CorpusError
+from training.files import write_whole
 
 _CORNERS_HZ = (20.0, 7900.0)
 _LARGEST, _LARGEST_HZ = 1000.0, 1e5  # no level, slope or ratio of a recipe comes near
 _LONGEST = 3600 * RATE_HZ  # samples: no place or length of a recipe is an hour away
+_SEEDS = 1 << 32
 
 
 @dataclass(frozen=True)
@@ -137,13 +139,9 @@ class MixRecipe:
 
 
 def save_recipes(path: Path | str, recipes: Iterable[MixRecipe], root: Path | str | None = None) -> None:
-    """One JSON object a line, written whole or not at all; audio paths relative to `root` if given."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
-    lines = [json.dumps(_values(recipe, root), separators=(",", ":")) + "\n" for recipe in recipes]
-    temporary.write_text("".join(lines), encoding="utf-8")
-    os.replace(temporary, path)
+    """One JSON object a line, written whole or not at all; audio paths relative to `root` if given; raises RunError."""
+    text = "".join(json.dumps(_values(recipe, root), separators=(",", ":")) + "\n" for recipe in recipes)
+    write_whole(Path(path), lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def _values(recipe: MixRecipe, root: Path | str | None) -> dict[str, Any]:
@@ -226,7 +224,7 @@ def _checked(what: str, kind: type[Any], value: Any, leave: tuple[str, ...] = ()
     for name in value.keys() - set(leave):
         given = value[name]
         sound = {
-            "int": type(given) is int and 0 <= given < _LONGEST,
+            "int": type(given) is int and 0 <= given < (_SEEDS if name == "seed" else _LONGEST),
             "float": type(given) in (int, float) and abs(given) < (_LARGEST_HZ if name.endswith("_hz") else _LARGEST),
             "str": isinstance(given, str),
         }

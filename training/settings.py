@@ -136,3 +136,18 @@ class Progress:
     plateau_factor: float = 1.0
     hours_before: float = 0.0
     rows: list[dict[str, float]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """A checkpoint may hold anything; raises TypeError."""
+        counts = (self.block, self.step, self.stale)
+        numbers = (self.elapsed_s, self.best_loss, self.plateau_factor, self.hours_before)
+        if not all(type(count) is int and count >= 0 for count in counts):
+            raise TypeError(f"progress counts {', '.join(map(repr, counts))}")
+        if not all(type(number) in (int, float) for number in numbers):
+            raise TypeError(f"progress holds {', '.join(map(repr, numbers))} where numbers must be")
+        if not isinstance(self.rows, list) or not all(map(_is_row, self.rows)):
+            raise TypeError("the log's rows are no list of numbers by name")
+
+
+def _is_row(row: object) -> bool:
+    return isinstance(row, dict) and all(type(value) in (int, float) for value in row.values())

@@ -24,7 +24,7 @@ from training.files import RunError
 from training.frontend import analyse, front_end, to_int16_grid
 from training.mixing import MixRecipe, MixSettings, RecordingPool, draw_recipe, render
 from training.student import from_q11
-from training.workers import start_worker
+from training.workers import start_worker, unheard_interrupts
 
 _LEVEL_BLOCK = 64
 _ACTIVE_SHARE = 1e-3  # blocks within 30 dB of the loudest count as active speech
@@ -192,7 +192,8 @@ class BlockProducer:
         try:
             for wanted in (index, index + self.stride):
                 if wanted not in self._pending:
-                    self._pending[wanted] = self._executor.submit(_work, wanted)
+                    with unheard_interrupts():
+                        self._pending[wanted] = self._executor.submit(_work, wanted)
             return self._pending.pop(index).result()
         except BrokenProcessPool:
             told = "the process that renders mixtures died, perhaps for want of memory: go on with --resume"

@@ -10,6 +10,7 @@ import soundfile
 import torch
 
 from tests import signals
+from training.audio import write_audio
 from training.designs import DEFAULT
 from training.enhance import enhance_file, enhance_streams
 from training.files import RunError
@@ -96,3 +97,17 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="cannot write"):
         enhance_file(tmp_path / "in.wav", tmp_path / "out.flac", None)  # FLAC holds 8 channels
     assert [path.name for path in tmp_path.iterdir()] == ["in.wav"]
+
+
+def test_a_disk_that_fills_up_is_told_in_one_line_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(file: str, *_: object, **__: object) -> None:
+        Path(file).write_bytes(b"RIFF")
+        raise soundfile.LibsndfileError(2, "System error: ")
+
+    monkeypatch.setattr(soundfile, "write", full)
+    with pytest.raises(RunError, match=r"^cannot write .*out.wav: System error") as caught:
+        write_audio(tmp_path / "out.wav", np.zeros(8), 16000, "WAV")
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []

@@ -138,6 +138,47 @@ def test_what_is_no_evaluation_is_refused_in_one_line(content: str, tmp_path: Pa
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("system", 3),
+        ("file", []),
+        ("latency_ms", None),
+        ("latency_ms", "8"),
+        ("params", "many"),
+        ("instructions_per_hop", True),
+        ("pesq_wb", "1.5"),
+        ("ci95", []),
+        ("ci95", {"pesq_wb": [1.0]}),
+        ("ci95", {"estoi": [0.1, "x"]}),
+    ],
+)
+def test_a_row_of_foreign_types_is_refused(written: Path, name: str, value: Any) -> None:
+    result = json.loads(written.read_text())
+    result["systems"][-1][name] = value
+    written.write_text(json.dumps(result))
+    with pytest.raises(RunError, match="lists no systems"):
+        read_evaluation(written)
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        {},
+        [3],
+        [{"system": "base", "float": "base-float"}],
+        [{"system": "base", "float": "base-float", "metrics": {"pesq_wb": {"mean": None, "lowest": 0, "ci95": None}}}],
+        [{"system": "base", "float": 1, "metrics": {}}],
+    ],
+)
+def test_losses_of_foreign_types_are_refused(written: Path, losses: Any) -> None:
+    result = json.loads(written.read_text())
+    result["integer_loss"] = losses
+    written.write_text(json.dumps(result))
+    with pytest.raises(RunError, match="integer_loss is damaged"):
+        read_evaluation(written)
+
+
 def test_an_absent_evaluation_names_the_command(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="python -m training evaluate"):
         read_evaluation(tmp_path / "none.json")

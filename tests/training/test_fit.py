@@ -155,6 +155,31 @@ def test_resuming_needs_a_checkpoint_of_the_same_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("block", "3"),
+        ("step", -1),
+        ("stale", 1.5),
+        ("elapsed_s", None),
+        ("best_loss", "low"),
+        ("rows", {}),
+        ("rows", [3]),
+        ("rows", [{"loss": "low"}]),
+    ],
+)
+def test_progress_of_foreign_types_is_refused(tmp_path: Path, name: str, value: object) -> None:
+    Trainer(SETTINGS).save(tmp_path / "checkpoint.pt")
+    content = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    content["progress"][name] = value
+    torch.save(content, tmp_path / "checkpoint.pt")
+    for attempt in ({"resume": True}, {"start_from": tmp_path / "checkpoint.pt"}):
+        folder = tmp_path if "resume" in attempt else tmp_path / "new"
+        with pytest.raises(RunError, match=r"checkpoint.pt is of another version or damaged: ") as caught:
+            fit(recordings(), SETTINGS, folder, **attempt)  # type: ignore[arg-type]
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"blocks": 0}, "no budget"),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from training.datasets import CorpusError
+from training.files import RunError
 from training.recipes import (
     Colour,
     MixRecipe,
@@ -95,6 +96,25 @@ def test_a_later_field_that_makes_no_sense_is_refused_with_its_line(tmp_path: Pa
     path.write_text(json.dumps({**json.loads(OLD_LINE), field: value}) + "\n")
     with pytest.raises(CorpusError, match=r"recipes.jsonl:1 is not a mixing recipe"):
         load_recipes(path)
+
+
+@pytest.mark.parametrize(("seed", "sound"), [(0, True), (2**32 - 1, True), (2**32, False), (-1, False), (0.5, False)])
+def test_a_seed_is_a_whole_number_below_2_to_the_32(tmp_path: Path, seed: float, sound: bool) -> None:
+    path = tmp_path / "recipes.jsonl"
+    shaped = [{"seed": seed, "slope": 0.5, "level_db": -6.0}]
+    path.write_text(json.dumps({**json.loads(OLD_LINE), "shaped": shaped}) + "\n")
+    if sound:
+        assert load_recipes(path)[0].shaped[0].seed == seed
+        return
+    with pytest.raises(CorpusError, match=r"recipes.jsonl:1 is not a mixing recipe: shaped: seed is"):
+        load_recipes(path)
+
+
+def test_recipes_that_cannot_be_written_leave_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "recipes.jsonl").mkdir()
+    with pytest.raises(RunError, match="cannot write"):
+        save_recipes(tmp_path / "recipes.jsonl", [PLAIN])
+    assert [path.name for path in tmp_path.iterdir()] == ["recipes.jsonl"]
 
 
 @pytest.mark.parametrize("corner", [-5.0, 5.0, 8000.0])

@@ -1,13 +1,19 @@
-"""A helper process ends with its parent, however that ends."""
+"""A helper process ends with its parent, however that ends, and leaves Ctrl-C to it."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+
+import pytest
+
+from training.workers import unheard_interrupts
 
 ROOT = Path(__file__).parents[2]
 _PARENT = """
@@ -35,6 +41,20 @@ def test_killing_the_parent_ends_the_worker(tmp_path: Path) -> None:
     while _alive(worker) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not _alive(worker)
+
+
+def _blocked() -> set[signal.Signals]:
+    return set(signal.pthread_sigmask(signal.SIG_BLOCK, []))
+
+
+def test_a_process_that_starts_unheard_never_hears_ctrl_c_and_its_parent_still_does() -> None:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        with unheard_interrupts():
+            future = pool.submit(_blocked)
+        assert signal.SIGINT in future.result()
+    assert signal.SIGINT not in _blocked()
+    with pytest.raises(KeyboardInterrupt), unheard_interrupts():
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 def _alive(pid: int) -> bool:
