@@ -26,7 +26,7 @@ def augment(rng: np.random.Generator, recipe: MixRecipe, pool: RecordingPool, se
     """
     if not settings.augments:
         return recipe
-    recipe = _with_shares(rng, recipe, settings)
+    recipe = _with_shares(rng, recipe, pool, settings)
     recipe = replace(
         recipe,
         speech_colour=_colour(rng, settings.speech_tilt_share, settings.speech_band_share, settings),
@@ -43,17 +43,31 @@ def augment(rng: np.random.Generator, recipe: MixRecipe, pool: RecordingPool, se
     return recipe
 
 
-def _with_shares(rng: np.random.Generator, recipe: MixRecipe, settings: MixSettings) -> MixRecipe:
-    """Clean places, and streams of which speech or noise is left out."""
+def _with_shares(rng: np.random.Generator, recipe: MixRecipe, pool: RecordingPool, settings: MixSettings) -> MixRecipe:
+    """Clean places, streams of which speech or noise is left out, and music."""
     share = rng.random()
     if share < settings.high_snr_share:
         return replace(recipe, snr_db=_uniform(rng, settings.high_snr_db))
     share -= settings.high_snr_share
     if share < settings.noise_free_share:
         return replace(recipe, noise=(), shaped=())
-    if share - settings.noise_free_share < settings.speech_free_share:
+    share -= settings.noise_free_share
+    if share < settings.speech_free_share:
         return replace(recipe, speech=())
+    if share - settings.speech_free_share < settings.music_share and pool.music:
+        return _with_music(rng, recipe, pool, settings)
     return recipe
+
+
+def _with_music(rng: np.random.Generator, recipe: MixRecipe, pool: RecordingPool, settings: MixSettings) -> MixRecipe:
+    """One piece from a random place, in the place of the talker: the network must learn to let it through."""
+    row = pool.music[rng.integers(len(pool.music))]
+    take = min(samples_of(row), recipe.length)
+    start = int(rng.integers(0, samples_of(row) - take + 1))
+    recipe = replace(
+        recipe, speech=(SpeechClip(str(row.path), start, take, 0),), snr_db=_uniform(rng, settings.high_snr_db)
+    )
+    return replace(recipe, noise=(), shaped=()) if rng.random() < settings.music_noise_free_share else recipe
 
 
 def _colour(rng: np.random.Generator, tilt_share: float, band_share: float, settings: MixSettings) -> Colour | None:

@@ -90,7 +90,7 @@ class NoiseSource:
 
 @dataclass(frozen=True)
 class MusicSource(NoiseSource):
-    """Files of one package that hold music: never mixed as noise, only played to the device."""
+    """Files of one package that hold music: never mixed as noise; what a listener wants to hear."""
 
     @property
     def name(self) -> str:
@@ -223,6 +223,10 @@ NOISE = (
 )
 
 MUSIC = (
+    MusicSource("train", "megaglest-data", r"/music/[^/]+\.ogg$", "music", 20.0),
+    MusicSource("train", "btanks-data", r"tunes/[^/]+\.ogg$", "music", 20.0),
+    MusicSource("train", "lugaru-data", r"Sounds/Music[^/]+\.ogg$", "music", 20.0),
+    MusicSource("train", "scorched3d-data", r"data/music/[^/]+\.ogg$", "music", 20.0),
     MusicSource("test", "flare-game", r"fantasycore/music/(?!wind_ambient)[^/]+\.ogg$", "music", 20.0),
     MusicSource("test", "tuxfootball", r"sound/titlemusic\.ogg$", "music", 20.0),
 )

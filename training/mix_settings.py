@@ -14,7 +14,7 @@ class MixSettings:
     Much recorded urban noise stops at 5.5 kHz, and a network trained on it learns that all above is speech:
     hence the second noise and the shaped wideband noise on top.
 
-    The shares from `room_share` on (but `silent_step_share`) are 0 by default; while all are, the draw rolls no
+    The shares from `room_share` on (but for shares within another) are 0 by default; while all are, the draw rolls no
     further dice. Their ranges: gains of shelves and steps in dB, corners in Hz, `clip_db` below the mixture's peak.
     """
 
@@ -52,6 +52,8 @@ class MixSettings:
     high_snr_db: Range = (15.0, 40.0)
     noise_free_share: float = 0.0
     speech_free_share: float = 0.0
+    music_share: float = 0.0  # music in the talker's place, at a high SNR or without any noise
+    music_noise_free_share: float = 0.5
     step_share: float = 0.0  # the noise rises to its level, or falls from it, in mid-stream
     step_db: Range = (6.0, 25.0)
     silent_step_share: float = 0.2  # of these: from or to digital silence
@@ -74,6 +76,7 @@ _SHARES = (
     "high_snr_share",
     "noise_free_share",
     "speech_free_share",
+    "music_share",
     "step_share",
     "clip_share",
 )
@@ -91,7 +94,8 @@ AUGMENTED = MixSettings(
     high_snr_share=0.12,
     noise_free_share=0.03,
     speech_free_share=0.04,
+    music_share=0.12,
     step_share=0.1,
     clip_share=0.08,
 )
-"""What a wearer meets: rooms, heads, dull and narrow sound, the own voice, clipping, quiet and clean places."""
+"""What a wearer meets: rooms, heads, dull and narrow sound, own voice, music, clipping, quiet and clean places."""

@@ -101,7 +101,7 @@ class MixRecipe:
     """Everything that decides a mixture.
 
     length             samples of the stream
-    speech             clips of the talker; none: a stream of noise alone
+    speech             clips of the talker, or of music; none: a stream of noise alone
     noise              recorded noises; level_db are relative to each other
     shaped             coloured noises; level_db on the same scale
     snr_db             active level of the talker over noise RMS, both measured from `lead_in` on

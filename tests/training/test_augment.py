@@ -17,7 +17,7 @@ from training.recipes import MixRecipe
 LENGTH = 4 * RATE_HZ
 
 
-def pool(rooms: int = 3) -> RecordingPool:
+def pool(rooms: int = 3, music: int = 0) -> RecordingPool:
     rows = [
         Recording(Path(f"/no/{talker}/{take}.wav"), "speech", "train", f"t{talker}", "", "", 2.0 + take, "")
         for talker in range(3)
@@ -25,11 +25,12 @@ def pool(rooms: int = 3) -> RecordingPool:
     ]
     rows += [Recording(Path(f"/no/{kind}.wav"), "noise", "train", "", kind, kind, 9.0, "") for kind in ("rain", "car")]
     rows += [Recording(Path(f"/no/room{n}.flac"), "room", "train", "", "", "", 0.3, "") for n in range(rooms)]
+    rows += [Recording(Path(f"/no/music{n}.flac"), "music", "train", "", "", "", 3.0 + n, "") for n in range(music)]
     return RecordingPool(rows)
 
 
-def drawn(settings: MixSettings, count: int = 400, rooms: int = 3, seed: int = 1) -> list[MixRecipe]:
-    rng, source = np.random.default_rng(seed), pool(rooms)
+def drawn(settings: MixSettings, count: int = 400, rooms: int = 3, seed: int = 1, music: int = 0) -> list[MixRecipe]:
+    rng, source = np.random.default_rng(seed), pool(rooms, music)
     return [draw_recipe(rng, source, LENGTH, settings) for _ in range(count)]
 
 
@@ -54,6 +55,23 @@ def test_one_share_alone_changes_its_own_field() -> None:
         (plain,) = drawn(PLAIN, 1)
         changed = {field for field in vars(recipe) if getattr(recipe, field) != getattr(plain, field)}
         assert changed == fields, name
+
+
+def test_music_takes_the_talkers_place_at_a_high_snr_or_without_noise() -> None:
+    settings = replace(PLAIN, music_share=0.25)
+    recipes = drawn(settings, 2000, music=2)
+    played = [recipe for recipe in recipes if recipe.speech[0].path.startswith("/no/music")]
+    assert abs(len(played) / 2000 - 0.25) < 0.03
+    assert {recipe.speech[0].path for recipe in played} == {"/no/music0.flac", "/no/music1.flac"}
+    assert all(len(recipe.speech) == 1 and recipe.speech[0].at == 0 for recipe in played)
+    ends = [recipe.speech[0].start + recipe.speech[0].length for recipe in played]
+    assert max(ends) <= 4 * RATE_HZ
+    assert {recipe.speech[0].length for recipe in played} == {3 * RATE_HZ, LENGTH}
+    quiet = [recipe for recipe in played if not (recipe.noise or recipe.shaped)]
+    assert abs(len(quiet) / len(played) - settings.music_noise_free_share) < 0.06
+    low, high = settings.high_snr_db
+    assert all(low <= recipe.snr_db <= high for recipe in played)
+    assert drawn(settings, 50) == drawn(replace(PLAIN, noise_free_share=1e-9), 50), "no music: the dice stay the same"
 
 
 def test_augmented_mixtures_keep_the_shares_and_ranges() -> None:

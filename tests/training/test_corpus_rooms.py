@@ -81,7 +81,8 @@ def test_music_is_half_a_minute_from_the_middle_and_no_noise(tmp_path: Path) -> 
     assert soundfile.info(str(tmp_path / "out" / row["file"])).frames == 30 * RATE_HZ
 
 
-def test_music_is_for_tests_alone_and_no_noise_source_takes_it() -> None:
-    assert {source.split for source in MUSIC} == {"test"}
+def test_no_package_has_music_of_two_splits_and_no_noise_source_takes_it() -> None:
+    assert len({source.package for source in MUSIC}) == len(MUSIC)
+    assert {source.split for source in MUSIC} == {"train", "test"}
     assert all(source.package in LICENCES for source in MUSIC)
     assert len({source.name for source in (*MUSIC, *NOISE)}) == len(MUSIC) + len(NOISE)
