@@ -34,6 +34,7 @@ _READABLE = (*_WAV_FAMILY, "FLAC")
 _SUBSTITUTES = {"PCM_U8": "PCM_S8", "PCM_S8": "PCM_U8", "PCM_32": "PCM_24", "FLOAT": "PCM_24", "DOUBLE": "PCM_24"}
 _BITS = {"PCM_U8": 8, "PCM_S8": 8, "PCM_24": 24, "PCM_32": 32}
 """Widths of the integer subtypes; the compressed ones take 16 bits."""
+_LOUDEST = 1e6  # full scales: a file of floats may hold more, and a resampler must not overflow
 _STREAMED = 0xFFFF_FFFF
 """Data size of a program that cannot seek back to correct it; in RF64: the size stands in the ds64 chunk."""
 _UNKNOWN_LENGTH = 1 << 62
@@ -267,6 +268,7 @@ class ToDevice:
 
     def push(self, samples: Samples, last: bool = False) -> Pcm:
         """(frames, channels) float64 in, (channels, n) int16 out."""
+        samples = np.clip(samples, -_LOUDEST, _LOUDEST)
         if self._stream is not None:
             samples = self._stream.resample_chunk(samples, last=last)
         codes = np.rint(samples.T * 32768.0)

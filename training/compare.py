@@ -7,9 +7,9 @@ from typing import Any
 
 from rich.console import Console
 
-from training.compare_page import write_page
-from training.evaluation_files import COLUMNS, print_table, read_evaluation
-from training.files import RunError, write_whole
+from training.compare_page import PAGE, chosen, saved_recipes, write_page
+from training.evaluation_files import COLUMNS, beside, print_table, read_evaluation
+from training.files import RunError, refuse_inputs, write_whole
 
 PLOT = "leaderboard.png"
 AXES = {"latency_ms": "latency, ms", "mmac_per_s": "million MAC a second", "params": "parameters"}
@@ -23,13 +23,17 @@ def compare(evaluation: Path, folder: Path, mixtures: int, console: Console | No
 
     mixtures  how many are rendered and played
     returns   the page
-    raises    RunError: the result or its recipes cannot be read, a system of it is gone, or nothing can be written
+    raises    RunError: the result or its recipes cannot be read, a system of it is gone, an output is an input, or
+              nothing can be written
     """
+    for name in (PLOT, PAGE):
+        refuse_inputs(folder / name, evaluation, beside(evaluation, "recipes.jsonl"))
     result = read_evaluation(evaluation)
+    recipes = chosen(saved_recipes(evaluation), mixtures)
     result["systems"] = ranked(result["systems"])
     print_table(result, console)
     plot(result["systems"], folder / PLOT)
-    return write_page(result, evaluation, folder, mixtures, PLOT)
+    return write_page(result, recipes, folder, PLOT)
 
 
 def ranked(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -67,7 +71,8 @@ def _panel(panel: Any, rows: list[dict[str, Any]], cost: str, quality: str) -> N
         error = [[max(mean - interval[0], 0.0)], [max(interval[1] - mean, 0.0)]] if interval else None
         ours = row.get("instructions_per_hop") is not None
         panel.errorbar([value], [mean], error, fmt="o" if ours else "s", capsize=2, alpha=0.8)
-        panel.annotate(row["system"], (value, mean), (4, 3), textcoords="offset points", fontsize=7)
+        name = {"textcoords": "offset points", "fontsize": 7, "parse_math": False}
+        panel.annotate(row["system"], (value, mean), (4, 3), **name)
     panel.set_xlabel(AXES[cost])
     panel.set_ylabel(COLUMNS[quality][0])
     panel.margins(x=0.16)  # room for the names

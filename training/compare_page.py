@@ -40,17 +40,16 @@ class Listening:
     clips: list[Clip]
 
 
-def write_page(result: dict[str, Any], evaluation: Path, folder: Path, mixtures: int, plot: str) -> Path:
+def write_page(result: dict[str, Any], recipes: Sequence[MixRecipe], folder: Path, plot: str) -> Path:
     """Render the audio and write the page.
 
-    evaluation  the result file; its recipes lie beside it
-    mixtures    how many are played
-    plot        name of the picture in `folder`
-    returns     the page
-    raises      RunError: the recipes or the recordings are gone, a system is gone, or nothing can be written
+    recipes   mixtures that are played
+    plot      name of the picture in `folder`
+    returns   the page
+    raises    RunError: a system is gone, or nothing can be written; CorpusError: the recordings are
     """
     specs = [Spec(row["system"], Path(row["file"]) if row.get("file") else None) for row in result["systems"]]
-    listening = [_listen(recipe, specs, folder) for recipe in chosen(_recipes(evaluation), mixtures)]
+    listening = [_listen(recipe, specs, folder) for recipe in recipes]
     environment = Environment(loader=FileSystemLoader(TEMPLATE.parent), autoescape=True, undefined=StrictUndefined)
     shown = [name for name in COLUMNS if any(row.get(name) is not None for row in result["systems"])]
     text = environment.get_template(TEMPLATE.name).render(
@@ -75,7 +74,8 @@ def chosen(recipes: Sequence[MixRecipe], count: int) -> list[MixRecipe]:
     return [at_level[place] for place in places]
 
 
-def _recipes(evaluation: Path) -> list[MixRecipe]:
+def saved_recipes(evaluation: Path) -> list[MixRecipe]:
+    """The mixtures of a result file, which lie beside it; raises RunError."""
     try:
         return load_recipes(beside(evaluation, "recipes.jsonl"))
     except CorpusError as error:

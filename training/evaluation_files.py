@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from training.evaluate import Facts, Mixture, facts_row
-from training.files import RunError, write_whole
+from training.files import RunError, is_utf8, write_whole
 from training.mixing import save_recipes
 from training.scores import HEARING, METRICS, Score, difference, system_row
 from training.zoo import FLOAT_TWINS
@@ -35,6 +36,7 @@ COLUMNS = {
 FACTS = ("system", "latency, ms", "params", "MMAC/s", "instr/hop")
 """Headings of what a system is, before its scores."""
 _NUMBERS = ("params", "mmac_per_s", "instructions_per_hop")
+_LARGEST = 1e12  # no score and no cost comes near
 _NEEDED = {"system", "latency_ms", "ci95", *_NUMBERS}
 _WIDE = 150
 """Columns of the table where no terminal says how many there are."""
@@ -93,48 +95,66 @@ def read_evaluation(path: Path) -> dict[str, Any]:
         raise RunError(f"{path} cannot be read as an evaluation: {type(error).__name__}") from None
     if not isinstance(result, dict) or (result.get("format"), result.get("version")) != (FORMAT, VERSION):
         raise RunError(f"{path} is not a {FORMAT} v{VERSION}: make one with `python -m training evaluate`")
+    if not all(_is_text(result.get(name, "")) for name in ("command", "corpus")):
+        raise RunError(f"{path}: its command or corpus is no text: make one with `python -m training evaluate`")
     rows, losses = result.get("systems"), result.get("integer_loss", [])
-    if not isinstance(rows, list) or not rows or not all(map(_is_row, rows)):
+    if not isinstance(rows, list) or not rows:
         raise RunError(f"{path} lists no systems: make one with `python -m training evaluate`")
+    for place, row in enumerate(rows):
+        fault = _fault(row)
+        if fault:
+            raise RunError(f"{path}: system {place}: {fault}: make one with `python -m training evaluate`")
+    if len({row["system"] for row in rows}) < len(rows):
+        raise RunError(f"{path} lists a system twice: make one with `python -m training evaluate`")
     if not isinstance(losses, list) or not all(map(_is_loss, losses)):
         raise RunError(f"{path}: its integer_loss is damaged: make one with `python -m training evaluate`")
     return result
 
 
-def _is_row(row: Any) -> bool:
-    """Whether all that the table, the plot and the page take from a system's row is there and of its type."""
+def _fault(row: Any) -> str:
+    """What of that which the table, the plot and the page take from a system's row is absent or foreign, or ""."""
     if not isinstance(row, dict) or not row.keys() >= _NEEDED or not isinstance(row["ci95"], dict):
-        return False
-    names = isinstance(row["system"], str) and isinstance(row.get("file"), str | None)
-    numbers = [row.get(name) for name in (*_NUMBERS, *COLUMNS)]
-    intervals = [row["ci95"].get(name) for name in COLUMNS]
-    return names and _is_number(row["latency_ms"]) and all(map(_is_gap, numbers)) and all(map(_is_interval, intervals))
+        return f"no object with {', '.join(sorted(_NEEDED))}"
+    sound = {
+        "system": bool(row["system"]) and _is_text(row["system"]),
+        "file": row.get("file") is None or _is_text(row["file"]),
+        "latency_ms": _is_number(row["latency_ms"], 0),
+        **{name: row[name] is None or _is_number(row[name], 0) for name in _NUMBERS},
+        **{name: row.get(name) is None or _is_number(row[name]) for name in COLUMNS},
+        **{f"ci95 of {name}": _is_interval(row["ci95"].get(name)) for name in COLUMNS},
+    }
+    return next((f"{name} makes no sense" for name, is_sound in sound.items() if not is_sound), "")
 
 
 def _is_loss(loss: Any) -> bool:
     if not isinstance(loss, dict) or not isinstance(loss.get("metrics"), dict):
         return False
-    named = isinstance(loss.get("system"), str) and isinstance(loss.get("float"), str)
-    return named and all(
-        isinstance(facts, dict)
-        and _is_number(facts.get("mean"))
-        and _is_number(facts.get("lowest"))
-        and _is_interval(facts.get("ci95"))
-        for facts in loss["metrics"].values()
+    return (
+        _is_text(loss.get("system"))
+        and _is_text(loss.get("float"))
+        and all(
+            isinstance(facts, dict)
+            and _is_number(facts.get("mean"))
+            and _is_number(facts.get("lowest"))
+            and _is_interval(facts.get("ci95"))
+            for facts in loss["metrics"].values()
+        )
     )
 
 
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+def _is_text(value: Any) -> bool:
+    """Something that a terminal and a page can show."""
+    return isinstance(value, str) and value.isprintable() and is_utf8(value)
 
 
-def _is_gap(value: Any) -> bool:
-    """A number, or None where there is none."""
-    return value is None or _is_number(value)
+def _is_number(value: Any, least: float = -_LARGEST) -> bool:
+    return type(value) in (int, float) and least <= value <= _LARGEST
 
 
 def _is_interval(value: Any) -> bool:
-    return value is None or (isinstance(value, list) and len(value) == 2 and all(map(_is_number, value)))
+    if value is None:
+        return True
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_number, value)) and value[0] <= value[1]
 
 
 def _write(path: Path, text: str) -> None:
@@ -206,7 +226,7 @@ def print_table(result: dict[str, Any], console: Console | None = None) -> None:
     for row in rows:
         facts = (f"{row['latency_ms']:g}", *map(short_number, (row["params"], row["mmac_per_s"])))
         instructions = short_number(row["instructions_per_hop"])
-        table.add_row(row["system"], *facts, instructions, *(cell_of(row, name) for name in shown))
+        table.add_row(escape(row["system"]), *facts, instructions, *(cell_of(row, name) for name in shown))
     console.print(table)
     for loss in result.get("integer_loss", []):
         console.print(loss_line(loss), soft_wrap=True, highlight=False, markup=False)

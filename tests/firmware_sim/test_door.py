@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +174,17 @@ def test_clipped_input_is_counted_in_a_note(folder: Path, capsys: pytest.Capture
     assert run("in.wav", "-o", "out.wav", WIENER, "--bypass", "--align") == 0
     assert "10 samples above full scale were clipped" in capsys.readouterr().err
     assert soundfile.read("out.wav")[0].max() <= 1.0
+
+
+@pytest.mark.parametrize("rate_hz", [16_000, 44_100])
+def test_floats_of_any_level_are_limited_without_a_word_from_numpy(rate_hz: int) -> None:
+    converter = ToDevice(rate_hz, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pcm = converter.push(np.full((2048, 1), 1e308), last=True)
+    assert pcm.dtype == np.int16
+    assert int(pcm[0, pcm.shape[1] // 2]) == 32767
+    assert converter.limited > 0
 
 
 def test_exactly_full_scale_is_not_called_clipped() -> None:

@@ -13,7 +13,9 @@ from rich.console import Console
 
 from training import compare
 from training.compare import AXES, plot, ranked
+from training.evaluation_files import print_table
 from training.files import RunError
+from training.recipes import MixRecipe, save_recipes
 
 ROWS: list[dict[str, Any]] = [
     {"system": "noisy", "latency_ms": 0.0, "params": None, "mmac_per_s": None, "instructions_per_hop": None,
@@ -22,6 +24,9 @@ ROWS: list[dict[str, Any]] = [
      "pesq_wb": 1.5, "ci95": {"pesq_wb": [1.4, 1.65]}},
     {"system": "silent", "latency_ms": 8.0, "params": 1, "mmac_per_s": 1.0, "instructions_per_hop": None, "ci95": {}},
 ]  # fmt: skip
+
+
+RECIPES = [MixRecipe(16000, (), (), (), 5.0, -26.0, name=f"00{pair}_+5dB") for pair in range(3)]
 
 
 def console() -> Console:
@@ -53,8 +58,34 @@ def test_nothing_to_plot_is_said(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["index.html", "leaderboard.png"])
+def test_an_evaluation_named_like_an_output_is_not_written_over(tmp_path: Path, name: str) -> None:
+    result = {"format": "stapes-evaluation", "version": 1, "systems": ROWS[:2]}
+    (tmp_path / name).write_text(json.dumps(result))
+    with pytest.raises(RunError, match="is also the input"):
+        compare.compare(tmp_path / name, tmp_path, 0, console())
+    assert json.loads((tmp_path / name).read_text()) == result
+
+
+def test_nothing_is_written_where_the_recipes_are_gone(tmp_path: Path) -> None:
+    result = {"format": "stapes-evaluation", "version": 1, "systems": ROWS[:2]}
+    (tmp_path / "evaluation.json").write_text(json.dumps(result))
+    with pytest.raises(RunError, match="evaluate` again"):
+        compare.compare(tmp_path / "evaluation.json", tmp_path / "out", 1, console())
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_name_may_hold_what_rich_and_matplotlib_would_read_as_markup(tmp_path: Path) -> None:
+    rows = [{**ROWS[0], "system": "[/red]"}, {**ROWS[1], "system": r"$\foo$"}]
+    screen = console()
+    print_table({"systems": rows}, screen)
+    assert "[/red]" in screen.export_text()
+    plot(rows, tmp_path / "board.png")
+
+
 def test_compare_prints_the_table_and_writes_the_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(compare, "write_page", lambda result, path, folder, mixtures, name: folder / str(mixtures))
+    monkeypatch.setattr(compare, "write_page", lambda result, recipes, folder, name: folder / str(len(recipes)))
+    save_recipes(tmp_path / "evaluation_recipes.jsonl", RECIPES)
     evaluation = tmp_path / "evaluation.json"
     evaluation.write_text(
         json.dumps({"format": "stapes-evaluation", "version": 1, "systems": ROWS[:2], "integer_loss": []})

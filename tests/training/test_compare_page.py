@@ -12,10 +12,9 @@ import pytest
 import soundfile
 
 from tests.training.small import recordings
-from training.compare_page import chosen, write_page
-from training.evaluation_files import beside
+from training.compare_page import chosen, saved_recipes, write_page
 from training.files import RunError
-from training.mixing import MixRecipe, evaluation_recipes, save_recipes
+from training.mixing import MixRecipe, evaluation_recipes
 
 FACTS = {"latency_ms": 8.0, "params": None, "mmac_per_s": None, "instructions_per_hop": None, "file": None, "files": 5}
 RESULT: dict[str, Any] = {
@@ -50,8 +49,7 @@ def recipes() -> list[MixRecipe]:
 
 @pytest.fixture
 def page(recipes: list[MixRecipe], tmp_path: Path) -> Path:
-    save_recipes(beside(tmp_path / "evaluation.json", "recipes.jsonl"), recipes)
-    return write_page(RESULT, tmp_path / "evaluation.json", tmp_path / "page", 2, "board.png")
+    return write_page(RESULT, chosen(recipes, 2), tmp_path / "page", "board.png")
 
 
 def test_all_that_the_page_loads_lies_beside_it(page: Path) -> None:
@@ -92,4 +90,4 @@ def test_played_mixtures_are_of_different_pairs_at_five_db(recipes: list[MixReci
 
 def test_an_evaluation_without_its_recipes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="evaluate` again"):
-        write_page(RESULT, tmp_path / "evaluation.json", tmp_path / "page", 1, "board.png")
+        saved_recipes(tmp_path / "evaluation.json")

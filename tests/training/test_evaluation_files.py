@@ -142,6 +142,14 @@ def test_what_is_no_evaluation_is_refused_in_one_line(content: str, tmp_path: Pa
     ("name", "value"),
     [
         ("system", 3),
+        ("system", ""),
+        ("system", "a\x1b[31m"),
+        ("system", "\ud800"),
+        ("latency_ms", -8),
+        ("params", -5),
+        ("pesq_wb", 10**400),
+        ("pesq_wb", 1e308),
+        ("ci95", {"pesq_wb": [2.0, 1.0]}),
         ("file", []),
         ("latency_ms", None),
         ("latency_ms", "8"),
@@ -157,7 +165,16 @@ def test_a_row_of_foreign_types_is_refused(written: Path, name: str, value: Any)
     result = json.loads(written.read_text())
     result["systems"][-1][name] = value
     written.write_text(json.dumps(result))
-    with pytest.raises(RunError, match="lists no systems"):
+    with pytest.raises(RunError, match=rf"system 2: {name}( of \w+|) makes no sense|system 2: no object") as caught:
+        read_evaluation(written)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_system_may_stand_there_but_once(written: Path) -> None:
+    result = json.loads(written.read_text())
+    result["systems"].append(result["systems"][0])
+    written.write_text(json.dumps(result))
+    with pytest.raises(RunError, match="lists a system twice"):
         read_evaluation(written)
 
 
