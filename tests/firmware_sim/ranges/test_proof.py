@@ -50,8 +50,8 @@ def test_a_counter_that_the_proof_excludes_is_a_contradiction() -> None:
 
 
 WITNESSED = {
-    "int16x8": {"gamma_uq16", "pcm", "gru0_n_in", "gru1_n_in"},
-    "int8": {"gamma_uq16", "pcm", "gru0_n_in", "gru0_x_n", "fc1", "fc2"},
+    "int16x8": {"gamma_uq16", "pcm", "gru0_n_in", "gru0_rz_in", "gru0_x_n", "gru0_x_rz", "gru1_n_in"},
+    "int8": {"gamma_uq16", "pcm", "gru0_n_in", "gru0_rz_in", "gru0_x_n", "gru0_x_rz", "fc1", "fc2"},
 }
 """Saturations of the blessed models that the witness signals cause."""
 
