@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-# Python compiles what it imports, when it does: compiling all that pip brings would take longer than the demo itself.
+# Python compiles what it imports, when it does; pip would compile everything that it brings.
 PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check
 RECORDING := tests/data/noisy.wav
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
